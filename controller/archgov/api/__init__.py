@@ -1,0 +1,1 @@
+"""What was asked: objects of the API to values of the model, both ways."""
