@@ -1,0 +1,1 @@
+"""What is coming: a history in, quantiles out."""
