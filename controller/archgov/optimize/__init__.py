@@ -1,0 +1,1 @@
+"""What is best: one folder a problem, each with a judge that never met its solver."""

@@ -1,0 +1,1 @@
+"""Placement: how many replicas of each workload in each cluster."""
