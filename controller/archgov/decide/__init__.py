@@ -1,0 +1,1 @@
+"""What to do: a Snapshot in, Decisions out."""

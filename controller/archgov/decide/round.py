@@ -1,0 +1,298 @@
+"""One round: a Snapshot in, everything that follows from it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from archgov.decide.advise import Advice, advise
+from archgov.decide.budget import allowances
+from archgov.decide.compose import Asked
+from archgov.decide.failover import Answer
+from archgov.decide.need import first_record
+from archgov.decide.open import closing, led_by
+from archgov.decide.overview import Overview, overview
+from archgov.decide.plan import Plan, plan
+from archgov.decide.release import Released, Step, release
+from archgov.decide.select import Governed
+from archgov.decide.stage import Stage, acting_question, emergency, set_up
+from archgov.decide.tell import actions, decisions
+from archgov.decide.verdict import Verdict, verdict
+from archgov.model.decision import Action, Cause, Decision, Finding, Outcome
+from archgov.model.fleet import Int64
+from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Loss, PlacementIntent, Record, Removal
+from archgov.model.ref import ClusterName
+from archgov.model.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One write that may happen now, under the decision that explains it."""
+
+    namespace: str
+    decision: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An open decision that is over."""
+
+    namespace: str
+    name: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Everything that follows from one snapshot.
+
+    Attributes:
+        decisions: to be written before anything else. closed: open ones that are over. records: that changed; written before
+        the effects. effects: what may be done now. losses: to be remembered.
+        acting, advice: the plans behind it, for those who explain; acting is None while the fast path answers.
+    """
+
+    snapshot: str
+    decisions: tuple[Decision, ...]
+    closed: tuple[Closed, ...]
+    records: tuple[Record, ...]
+    effects: tuple[Effect, ...]
+    losses: tuple[Loss, ...]
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Finding, ...]
+    overview: Overview
+    stage: Stage
+    acting: Plan | None
+    advice: tuple[Advice, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is left to do: no effect may happen or waits, no decision is under way."""
+        return not self.effects and not any(verdict.waits for verdict in self.verdicts)
+
+
+def conclude(snapshot: Snapshot) -> Round:
+    """The whole of archgov's judgement: pure, so that the operator, a dry run, a what-if, a replay ask the same question."""
+    stage = set_up(snapshot)
+    urgent = emergency(stage)
+    if urgent is not None and (urgent.level != stage.base.problem.now).any():
+        return _answer_loss(stage, urgent)
+    question = acting_question(stage)
+    incumbent = led_by(stage, Outcome.APPLYING)
+    acting = plan(stage.base, question, stage.governed, dict(stage.needs), stage.engine, incumbent)
+    advice = advise(stage, acting)
+    released = _released(stage, acting.target)
+    kept, ended = closing(stage, acting.target, advice)
+    over = tuple(Closed(one.namespace, one.decision.name, outcome, why) for one, outcome, why in ended)
+    fresh = _acting_decisions(stage, acting, kept)
+    proposed = tuple(decision for one in advice for decision in one.decisions if decision.name not in kept)
+    return _round(stage, acting.target, acting, advice, released, fresh, proposed, kept, over, urgent)
+
+
+def _answer_loss(stage: Stage, urgent: Answer) -> Round:
+    """The fast path: no solve; raises go ahead, lower tiers shed, everything else stands still."""
+    rows = tuple(sorted({*urgent.raised, *urgent.shed}))
+    shed = set(urgent.shed) - set(urgent.raised)
+    cause = {row: Cause.SHED if row in shed else Cause.FAILOVER for row in rows}
+    what = ", ".join(str(loss) for loss in stage.lost)
+    why = dict.fromkeys(rows, f"{what} is lost")
+    fresh: list[Decision] = []
+    for owner in stage.of(FailoverIntent):
+        mine = tuple(row for row in owner.rows if row in cause and stage.first_of(row, FailoverIntent) is owner)
+        found = actions(stage.base, stage.base.problem.now, urgent.level, mine, cause, why)
+        if found:
+            fresh += decisions(stage.snapshot, owner, (), found, stage.base, None, Outcome.APPLYING, urgent.findings)
+    steps = tuple(
+        Step(row, k, int(stage.base.problem.now[s, k]), int(urgent.level[s, k]))
+        for s, row in enumerate(stage.base.rows)
+        for k in np.flatnonzero(urgent.level[s] != stage.base.problem.now[s]).tolist()
+    )
+    known = {one.decision.name for one in stage.snapshot.decisions}
+    kept = {decision.name for decision in fresh if decision.name in known}
+    over = tuple(
+        Closed(one.namespace, one.decision.name, Outcome.SUPERSEDED, f"{what} is lost; the running plan stands still")
+        for one in stage.snapshot.decisions
+        if one.decision.name not in kept and one.decision.outcome is Outcome.APPLYING
+    )
+    released = Released(steps, (), frozenset(rows))
+    new = tuple(decision for decision in fresh if decision.name not in kept)
+    return _round(stage, urgent.level, None, (), released, new, (), kept, over, urgent)
+
+
+def _released(stage: Stage, target: Int64) -> Released:
+    if stage.stopped:
+        waits = frozenset(
+            row for s, row in enumerate(stage.base.rows) if (target[s] != stage.base.problem.now[s]).any()
+        )
+        return Released((), (), waits)
+    granted = allowances(stage.snapshot, stage.governed, stage.records)
+    return release(stage.snapshot.fleet, stage.base.rows, stage.base.problem, target, granted)
+
+
+def _acting_decisions(stage: Stage, acting: Plan, kept: set[str]) -> tuple[Decision, ...]:
+    """One decision per intent that owns changes which no open decision leads to yet."""
+    now = stage.base.problem.now
+    led = {
+        (action.workload, action.cluster)
+        for one in stage.snapshot.decisions
+        if one.decision.name in kept and one.decision.outcome is Outcome.APPLYING
+        for action in one.decision.actions
+    }
+    by_owner: dict[str, list[int]] = {}
+    for s, row in enumerate(stage.base.rows):
+        changed = np.flatnonzero(acting.target[s] != now[s]).tolist()
+        ref = stage.snapshot.fleet.ref(row)
+        if changed and any((ref, stage.snapshot.fleet.clusters[k].name) not in led for k in changed):
+            by_owner.setdefault(_owner(stage, acting.asked, row, s, acting.target), []).append(row)
+    found: list[Decision] = []
+    for owner in stage.governed:
+        rows = by_owner.get(owner.name, [])
+        if rows:
+            cause = {row: _cause(stage, owner, row) for row in rows}
+            why = {row: _why(stage, owner, row) for row in rows}
+            involved = tuple(one for one in stage.governed if one.enforced and set(rows) & set(one.rows))
+            todo = actions(stage.base, now, acting.target, rows, cause, why)
+            about = tuple(f for f in acting.findings if owner.intent.common.ref in f.about)
+            found += decisions(stage.snapshot, owner, involved, todo, stage.base, acting, Outcome.APPLYING, about)
+    return tuple(found)
+
+
+def _owner(stage: Stage, asked: Asked, row: int, s: int, target: Int64) -> str:
+    """The intent that a change is filed under: the one whose dimension changes, the most important of its kind."""
+    grows = int(target[s].sum()) - int(stage.base.problem.now[s].sum())
+    homing = row in asked.returning
+    owners = {
+        "placement": stage.first_of(row, PlacementIntent, enforced=not homing),
+        "capacity": stage.first_of(row, CapacityIntent, enforced=not homing),
+        "failover": stage.first_of(row, FailoverIntent, enforced=not homing),
+    }
+    if homing or (grows > 0 and not asked.needs[row].source.startswith("CapacityIntent")):
+        order = ("failover", "capacity", "placement")
+    elif grows:
+        order = ("capacity", "failover", "placement")
+    else:
+        order = ("placement", "capacity", "failover")
+    return next(owner.name for kind in order if (owner := owners[kind]) is not None)
+
+
+def _cause(stage: Stage, owner: Governed[Intent], row: int) -> Cause:
+    if row in stage.home.returning:
+        return Cause.FAILBACK
+    return Cause.REBALANCE if isinstance(owner.intent, PlacementIntent) else Cause.CAPACITY
+
+
+def _why(stage: Stage, owner: Governed[Intent], row: int) -> str:
+    intent = owner.intent
+    match intent:
+        case PlacementIntent(allow=allow) if allow is not None:
+            return f"residency: {allow}"
+        case PlacementIntent(spread=spread) if spread:
+            return "spread by " + ", ".join(one.level for one in spread)
+        case PlacementIntent():
+            return "lower cost"
+        case CapacityIntent():
+            return "demand"
+        case _:
+            return "failback" if row in stage.home.returning else "survives a loss"
+
+
+def _round(
+    stage: Stage,
+    target: Int64,
+    acting: Plan | None,
+    advice: tuple[Advice, ...],
+    released: Released,
+    fresh: tuple[Decision, ...],
+    proposed: tuple[Decision, ...],
+    kept: set[str],
+    over: tuple[Closed, ...],
+    urgent: Answer | None,
+) -> Round:
+    findings = (
+        *stage.findings,
+        *(acting.findings if acting else ()),
+        *released.findings,
+        *(urgent.findings if urgent else ()),
+    )
+    under_way = (*fresh, *(one.decision for one in stage.snapshot.decisions if one.decision.name in kept))
+    effects = tuple(_effect(stage, step, under_way) for step in released.steps)
+    return Round(
+        snapshot=stage.snapshot.digest,
+        decisions=(*fresh, *proposed),
+        closed=over,
+        records=_records(stage, released, urgent),
+        effects=effects,
+        losses=stage.home.remembered,
+        verdicts=tuple(
+            verdict(stage, one, acting, advice, target, released, under_way, findings)
+            for one in stage.selection.governed
+        ),
+        findings=tuple(dict.fromkeys(findings)),
+        overview=overview(stage.snapshot.fleet),
+        stage=stage,
+        acting=acting,
+        advice=advice,
+    )
+
+
+def _effect(stage: Stage, step: Step, under_way: tuple[Decision, ...]) -> Effect:
+    """A step as a write, cited from the decision that leads there."""
+    fleet = stage.snapshot.fleet
+    ref, cluster = fleet.ref(step.row), fleet.clusters[step.cluster].name
+    for decision in under_way:
+        for action in decision.actions:
+            if (action.workload, action.cluster) == (ref, cluster) and decision.outcome is Outcome.APPLYING:
+                return Effect(
+                    decision.intents[0].namespace,
+                    decision.name,
+                    replace(action, before=step.before, after=step.after, uid=fleet.uid(step.row, step.cluster)),
+                )
+    raise AssertionError(f"no decision leads {ref} in {cluster} to {step.after}")
+
+
+def _records(stage: Stage, released: Released, urgent: Answer | None) -> tuple[Record, ...]:
+    """Records that must be written before the effects: what changed by itself, what is about to be written."""
+    snapshot = stage.snapshot
+    before = {record.workload: record for record in snapshot.records}
+    now = {record.workload: record for record in stage.records}
+    for record in stage.records:
+        row = snapshot.fleet.row(record.workload)
+        if row is not None and row in stage.home.returning and row not in released.waits:
+            now[record.workload] = replace(record, origin=())
+    for step in released.steps:
+        ref = snapshot.fleet.ref(step.row)
+        record = now.get(ref) or first_record(snapshot, step.row, stage.needs[step.row])
+        now[ref] = _about_to_write(stage, record, step, urgent)
+    return tuple(record for ref, record in sorted(now.items()) if before.get(ref) != record)
+
+
+def _about_to_write(stage: Stage, record: Record, step: Step, urgent: Answer | None) -> Record:
+    cluster = stage.snapshot.fleet.clusters[step.cluster].name
+    removals = record.removals
+    if step.after < step.before:
+        removals = (*removals, Removal(stage.snapshot.seconds, step.before - step.after))[-MOST_REMOVALS:]
+    origin = record.origin
+    if urgent is not None and stage.lost and not origin and step.row in {*urgent.raised, *urgent.shed}:
+        clusters = stage.snapshot.fleet.clusters
+        origin = tuple(
+            (clusters[k].name, count) for k, count in sorted(stage.snapshot.fleet.spec_replicas(step.row).items())
+        )
+    return replace(
+        record,
+        written=_with(record.written, cluster, step.after),
+        pending=_with(record.pending, cluster, step.before),
+        removals=removals,
+        origin=origin,
+    )
+
+
+ByCluster = tuple[tuple[ClusterName, int], ...]
+# Enough for one removal a minute over an hour; older ones matter to no window that is shorter.
+MOST_REMOVALS = 60
+
+
+def _with(pairs: ByCluster, cluster: ClusterName, value: int) -> ByCluster:
+    return tuple(sorted({**dict(pairs), cluster: value}.items()))

@@ -1,0 +1,256 @@
+"""What a round knows before it plans: who governs what, what is needed, what is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from archgov.decide.compose import Asked, Frame, compose, frame
+from archgov.decide.failback import Homecoming, homecoming
+from archgov.decide.failover import Answer, answer, residency
+from archgov.decide.loss import losses, lost_domains, lost_now
+from archgov.decide.need import Need, demanded_need, is_contended, loads, recorded_needs, records
+from archgov.decide.plan import Engine
+from archgov.decide.select import Governed, I, Selection, of_kind, select
+from archgov.decide.survive import refused
+from archgov.model.condition import Reason
+from archgov.model.decision import Finding
+from archgov.model.fleet import Reach
+from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Loss, PlacementIntent, Record
+from archgov.model.snapshot import Snapshot
+from archgov.optimize.placement.problem import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything that plans of one round share.
+
+    Attributes:
+        governed: intents that count, the most important first; suspended and refused ones are left out.
+        needs: today's, by row. lost: losses that are not over. contended: rows that archgov let go of.
+        stopped: why nothing may be acted on, empty while it may.
+    """
+
+    snapshot: Snapshot
+    selection: Selection
+    governed: tuple[Governed[Intent], ...]
+    records: tuple[Record, ...]
+    needs: Mapping[int, Need]
+    loads: Mapping[int, Load]
+    lost: tuple[Loss, ...]
+    lost_domains: frozenset[int]
+    home: Homecoming
+    contended: frozenset[int]
+    base: Frame
+    findings: tuple[Finding, ...]
+    engine: Engine
+    stopped: str
+
+    @property
+    def unreachable(self) -> frozenset[int]:
+        """Rows of clusters that aren't seen, or of which nothing is left."""
+        fleet = self.snapshot.fleet
+        return frozenset(
+            k for k, cluster in enumerate(fleet.clusters) if cluster.reach is Reach.UNKNOWN or _all_lost(self, k)
+        )
+
+    def of(self, kind: type[I]) -> tuple[Governed[I], ...]:
+        """Governed workloads by kind of intent, the most important first."""
+        return of_kind(self.governed, kind)
+
+    def first_of(self, row: int, kind: type[I], *, enforced: bool = False) -> Governed[I] | None:
+        """The most important intent of a kind that governs a workload."""
+        return next((one for one in self.of(kind) if row in one.rows and (one.enforced or not enforced)), None)
+
+
+def set_up(snapshot: Snapshot) -> Stage:
+    """Reads a snapshot once for all plans of the round."""
+    selection = select(snapshot)
+    refusals = {
+        one.name: why
+        for one in of_kind(selection.governed, FailoverIntent)
+        if (why := refused(snapshot.fleet, one.intent))
+    }
+    governed = tuple(one for one in selection.governed if not one.intent.common.suspend and one.name not in refusals)
+    kept, contention = records(snapshot)
+    all_losses = losses(snapshot)
+    rows = tuple(sorted({row for one in governed for row in one.rows}))
+    failovers = of_kind(governed, FailoverIntent)
+    home = homecoming(snapshot, failovers, kept, all_losses)
+    contended = frozenset(
+        row
+        for record in kept
+        if is_contended(record, snapshot.seconds) and (row := snapshot.fleet.row(record.workload)) is not None
+    )
+    refusal_findings = tuple(
+        Finding(Reason.INVALID, why, (one.intent.common.ref,), stalls=True)
+        for one in selection.governed
+        if (why := refusals.get(one.name))
+    )
+    about_contended = tuple(_about(finding, governed, snapshot) for finding in contention)
+    return Stage(
+        snapshot=snapshot,
+        selection=selection,
+        governed=governed,
+        records=kept,
+        needs=recorded_needs(snapshot, kept, rows),
+        loads=loads(of_kind(governed, PlacementIntent)),
+        lost=lost_now(all_losses),
+        lost_domains=lost_domains(snapshot.fleet, all_losses),
+        home=home,
+        contended=contended,
+        base=frame(snapshot, rows),
+        findings=(
+            *selection.findings,
+            *refusal_findings,
+            *about_contended,
+            *home.findings,
+            *_unseen(snapshot, governed),
+        ),
+        engine=Engine(Limits(nodes=snapshot.governance.max_nodes), snapshot.seed),
+        stopped=_stopped(snapshot),
+    )
+
+
+def acting_question(stage: Stage) -> Asked:
+    """What the acting plan may move: only what Enforce intents govern, each in its own dimension."""
+    enforced = tuple(one for one in stage.governed if one.enforced)
+    free = {row for one in enforced for row in one.rows} | set(stage.home.returning)
+    # What the fast path set stays as it is until failback: the normal plan would grow what was shed.
+    free -= stage.contended | stage.home.soaking
+    held = _on_unseen(stage) & free
+    if stage.lost:
+        held |= free
+    needs = {**stage.needs, **declared_needs(stage, enforced)}
+    return Asked(
+        rows=stage.base.rows,
+        free=frozenset(free),
+        full={one.name: frozenset(one.rows) & free for one in enforced},
+        moves=movable(stage, enforced) & free,
+        needs=needs,
+        loads=stage.loads,
+        lost=stage.lost_domains,
+        held=frozenset(held),
+        returning={
+            row: home for row, home in stage.home.returning.items() if not any(row in one.rows for one in enforced)
+        },
+        growing=growing(of_kind(enforced, FailoverIntent)),
+        homing=frozenset(stage.home.returning),
+        places=places(enforced),
+    )
+
+
+def declared_needs(stage: Stage, governed: tuple[Governed[Intent], ...]) -> dict[int, Need]:
+    """Needs that CapacityIntents declare; of several for one workload the most important counts."""
+    found: dict[int, Need] = {}
+    for one in of_kind(governed, CapacityIntent):
+        for row in one.rows:
+            if row not in found:
+                need = demanded_need(stage.snapshot, one, row, stage.needs[row])
+                if isinstance(need, Need):
+                    found[row] = in_place(stage, row, need)
+    return found
+
+
+def in_place(stage: Stage, row: int, need: Need) -> Need:
+    """A total for load that stays where it arrives, split as the recorded needs are (largest remainder, then by name)."""
+    if need.by_cluster or stage.loads.get(row, Load.PER_DOMAIN) is not Load.PER_DOMAIN:
+        return need
+    today = stage.needs[row].by_cluster
+    whole = sum(count for _, count in today)
+    if not whole:
+        return need
+    floor = {k: need.total * count // whole for k, count in today}
+    rest = sorted(today, key=lambda pair: (-(need.total * pair[1] % whole), pair[0]))
+    for k, _ in rest[: need.total - sum(floor.values())]:
+        floor[k] += 1
+    return replace(need, by_cluster=tuple(sorted(floor.items())))
+
+
+def movable(stage: Stage, governed: tuple[Governed[Intent], ...]) -> frozenset[int]:
+    """Rows whose replicas may change clusters: a PlacementIntent governs them, their load follows replicas."""
+    return frozenset(
+        row
+        for one in of_kind(governed, PlacementIntent)
+        for row in one.rows
+        if stage.loads.get(row) is Load.FOLLOWS_REPLICAS
+    )
+
+
+def growing(failovers: tuple[Governed[FailoverIntent], ...]) -> frozenset[int]:
+    """Rows whose survivor floors count in full, so that they may need more than demand alone does."""
+    return frozenset(row for one in failovers for row in one.rows)
+
+
+def places(governed: tuple[Governed[Intent], ...]) -> dict[int, frozenset[int]]:
+    """Clusters in which some intent lets each workload change."""
+    found: dict[int, frozenset[int]] = {}
+    for one in governed:
+        for row in one.rows:
+            found[row] = found.get(row, frozenset()) | frozenset(one.clusters)
+    return found
+
+
+def emergency(stage: Stage) -> Answer | None:
+    """What the fast path answers to the losses that are declared now, or None while nothing is lost or acting is stopped."""
+    if not stage.lost or stage.stopped:
+        return None
+    needs = {**stage.needs, **declared_needs(stage, tuple(one for one in stage.governed if one.enforced))}
+    everybody = Asked(
+        rows=stage.base.rows,
+        free=frozenset(stage.base.rows),
+        full={one.name: frozenset(one.rows) for one in stage.of(PlacementIntent) if one.enforced},
+        moves=frozenset(),
+        needs=needs,
+        loads=stage.loads,
+    )
+    rules = compose(stage.base, everybody, stage.of(PlacementIntent)).rules
+    return answer(
+        stage.base, stage.of(FailoverIntent), needs, stage.loads, residency(stage.base, rules), stage.lost_domains
+    )
+
+
+def _on_unseen(stage: Stage) -> set[int]:
+    """Rows with replicas in a cluster that isn't seen: nothing of them shrinks anywhere."""
+    fleet = stage.snapshot.fleet
+    unseen = [k for k, cluster in enumerate(fleet.clusters) if cluster.reach is Reach.UNKNOWN]
+    now = stage.base.problem.now
+    return {row for s, row in enumerate(stage.base.rows) if any(now[s, k] > 0 for k in unseen)}
+
+
+def _unseen(snapshot: Snapshot, governed: tuple[Governed[Intent], ...]) -> tuple[Finding, ...]:
+    fleet = snapshot.fleet
+    found = []
+    for k, cluster in enumerate(fleet.clusters):
+        if cluster.reach is Reach.YES:
+            continue
+        concerned = tuple(one for one in governed if any(fleet.spec_replicas(row).get(k) for row in one.rows))
+        held = {row for one in concerned for row in one.rows if fleet.spec_replicas(row).get(k)}
+        found.append(
+            Finding(
+                Reason.CLUSTER_UNKNOWN,
+                f"MemberCluster {cluster.name} isn't seen ({cluster.evidence or 'no evidence'}); "
+                f"{len(held)} workloads there are held as they were",
+                tuple(one.intent.common.ref for one in concerned),
+                remedies=("restore the connection", "add witnesses, so that a loss can be told from a silence"),
+            )
+        )
+    return tuple(found)
+
+
+def _about(finding: Finding, governed: tuple[Governed[Intent], ...], snapshot: Snapshot) -> Finding:
+    """A finding on a workload, addressed to the intents that govern it."""
+    row = snapshot.fleet.row(finding.workload) if finding.workload else None
+    return replace(finding, about=tuple(one.intent.common.ref for one in governed if row in one.rows))
+
+
+def _stopped(snapshot: Snapshot) -> str:
+    stopped = snapshot.governance.stopped
+    if stopped is None or (stopped.until and snapshot.seconds >= stopped.until):
+        return ""
+    return f"all acting is stopped by {stopped.by}: {stopped.reason}"
+
+
+def _all_lost(stage: Stage, k: int) -> bool:
+    domains = [j for j, cluster in enumerate(stage.snapshot.fleet.domain_cluster) if cluster == k]
+    return bool(domains) and all(j in stage.lost_domains for j in domains)

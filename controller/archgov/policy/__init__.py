@@ -1,0 +1,1 @@
+"""What may be: rules that return findings."""

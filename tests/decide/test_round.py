@@ -1,0 +1,223 @@
+"""Whole rounds on small fleets: what is decided, in which order, until nothing is left to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archgov.model.condition import Kind, Reason, Status
+from archgov.model.decision import Outcome
+from archgov.model.fleet import Reach
+from archgov.model.intent import Budget, Governance, Intent, Load, Mode, Stopped, Witness
+from archgov.model.ref import ClusterName
+from tests.build import Workload, a_cluster, a_workload, capacity, failover, placement, spread
+from tests.world import World
+
+EU = {"archgov.io/jurisdiction": "eu"}
+ZONES = {f"{cluster}/{zone}": 2 for cluster in ("ap", "eu", "us") for zone in "abc"}
+
+
+def a_world(*workloads: Workload, intents: list[Intent], **more: Any) -> World:
+    return World(
+        clusters=[
+            a_cluster("ap", region="ap-south", price="0.02"),
+            a_cluster("eu", region="eu-west", labels=EU, price="0.03"),
+            a_cluster("us", region="us-east", price="0.04"),
+        ],
+        nodes=ZONES,
+        workloads=list(workloads),
+        intents=intents,
+        **more,
+    )
+
+
+def everywhere(at: dict[str, int]) -> dict[str, int]:
+    """spec.replicas where something stands, 0 where the workload only exists."""
+    spec = {"ap": 0, "eu": 0, "us": 0}
+    for place, count in at.items():
+        spec[place.split("/")[0]] += count
+    return spec
+
+
+def worker(name: str, at: dict[str, int], **more: Any) -> Workload:
+    return a_workload(name, at, spec=everywhere(at), **more)
+
+
+def ready(world: World, name: str) -> tuple[Status, Reason]:
+    verdict = next(v for v in world.rounds[-1].verdicts if v.intent.name == name)
+    condition = next(c for c in verdict.conditions if c.kind is Kind.READY)
+    return condition.status, condition.reason
+
+
+def test_residency_is_enforced_by_creating_first_and_removing_after_ready() -> None:
+    world = a_world(
+        worker("pay/ledger", {"ap/a": 3, "eu/a": 1}),
+        intents=[placement("pay/eu-only", allow=EU, mode=Mode.ENFORCE)],
+    )
+    first = world.step()
+    assert [(e.action.cluster, e.action.before, e.action.after) for e in first.effects] == [("eu", 1, 4)]
+    second = world.step()
+    assert [(e.action.cluster, e.action.before, e.action.after) for e in second.effects] == [("ap", 3, 0)]
+    world.settle()
+    assert world.replicas("pay/ledger") == {"eu": 4}
+    assert world.outcomes() == [Outcome.VERIFIED]
+    assert ready(world, "eu-only") == (Status.TRUE, Reason.AS_DECLARED)
+
+
+def test_a_recommendation_touches_nothing_and_says_what_it_would_do() -> None:
+    world = a_world(worker("media/encode", {"us/a": 4}), intents=[placement("media/cheap")])
+    round_ = world.settle()
+    assert world.replicas("media/encode") == {"us": 4}
+    assert [d.outcome for d in world.rounds[0].decisions] == [Outcome.PROPOSED]
+    assert round_.verdicts[0].cost_after < round_.verdicts[0].cost_before
+    assert "recommends" in round_.verdicts[0].summary
+
+
+def test_load_that_stays_where_it_arrives_is_not_moved_for_money() -> None:
+    world = a_world(
+        worker("shop/search", {"us/a": 4}),
+        intents=[placement("shop/cheap", load=Load.PER_DOMAIN, mode=Mode.ENFORCE)],
+    )
+    world.settle()
+    assert world.replicas("shop/search") == {"us": 4}
+
+
+def test_residency_against_local_demand_is_a_conflict_with_three_ways_out() -> None:
+    world = a_world(
+        worker("shop/search", {"us/a": 4}),
+        worker("shop/queue", {"us/a": 2}),
+        intents=[
+            placement("shop/eu-only", load=Load.PER_DOMAIN, allow=EU, mode=Mode.ENFORCE, names=["search"]),
+            placement("shop/queue-eu", allow=EU, mode=Mode.ENFORCE, names=["queue"]),
+        ],
+    )
+    round_ = world.settle()
+    assert world.replicas("shop/search") == {"us": 4}
+    assert world.replicas("shop/queue") == {"eu": 2}, "the rest of the fleet is still governed"
+    assert ready(world, "eu-only") == (Status.FALSE, Reason.INFEASIBLE)
+    finding = next(f for f in round_.findings if f.reason is Reason.INFEASIBLE)
+    assert "FollowsReplicas" in " ".join(finding.remedies)
+
+
+def test_too_many_domains_asked_for_names_both_requirements() -> None:
+    world = a_world(
+        worker("media/thumbs", {"eu/a": 3}),
+        intents=[placement("media/thumbs", allow=EU, spread=[spread("region", min_domains=2)])],
+    )
+    round_ = world.settle()
+    finding = next(f for f in round_.verdicts[0].findings if f.reason is Reason.INFEASIBLE)
+    assert "minDomains=2" in finding.message
+    assert "spec.allow" in finding.message
+    assert ready(world, "thumbs") == (Status.FALSE, Reason.INFEASIBLE)
+
+
+def test_a_budget_lets_only_so_many_go_in_a_window() -> None:
+    world = a_world(
+        worker("media/encode", {"us/a": 4}),
+        intents=[placement("media/cheap", mode=Mode.ENFORCE, budgets=[Budget(1, False, 600)])],
+    )
+    for _ in range(5):
+        world.step()
+    assert world.replicas("media/encode") == {"ap": 4, "us": 3}
+    world.seconds_a_step = 700
+    world.settle()
+    assert world.replicas("media/encode") == {"ap": 4}
+
+
+def test_a_stopped_fleet_acts_on_nothing() -> None:
+    world = a_world(
+        worker("pay/ledger", {"ap/a": 3}),
+        intents=[placement("pay/eu-only", allow=EU, mode=Mode.ENFORCE)],
+        governance=Governance(stopped=Stopped("ann", "incident 7")),
+    )
+    for _ in range(3):
+        assert not world.step().effects
+    assert ready(world, "eu-only") == (Status.FALSE, Reason.STOPPED)
+
+
+def test_a_suspended_intent_is_left_alone() -> None:
+    world = a_world(
+        worker("pay/ledger", {"ap/a": 3}),
+        intents=[placement("pay/eu-only", allow=EU, mode=Mode.ENFORCE, suspend=True)],
+    )
+    world.settle()
+    assert world.replicas("pay/ledger") == {"ap": 3}
+    assert ready(world, "eu-only") == (Status.TRUE, Reason.SUSPENDED)
+
+
+def test_demand_grows_a_workload_where_it_arrives() -> None:
+    world = a_world(
+        worker("shop/cart", {"eu/a": 2, "us/a": 2}),
+        intents=[capacity("shop/cart", demand={"eu": 100, "us": 50}, per_replica=20, headroom=20, mode=Mode.ENFORCE)],
+    )
+    world.settle()
+    assert world.replicas("shop/cart") == {"eu": 6, "us": 3}
+
+
+def test_a_zone_can_be_lost_once_the_floor_is_reached() -> None:
+    world = a_world(
+        worker("shop/cart", {"eu/a": 2, "eu/b": 2, "eu/c": 2}, zone_skew=1),
+        intents=[failover("shop/critical", tolerate={"zone": 1}, mode=Mode.ENFORCE)],
+    )
+    round_ = world.settle()
+    assert world.replicas("shop/cart") == {"eu": 9}
+    assert round_.verdicts[0].survivable == (9, 9)
+
+
+def test_a_zone_floor_without_a_spread_says_what_is_missing() -> None:
+    world = a_world(
+        worker("shop/cart", {"eu/a": 6}),
+        intents=[failover("shop/critical", tolerate={"zone": 1}, mode=Mode.ENFORCE)],
+    )
+    round_ = world.settle()
+    finding = next(f for f in round_.findings if f.reason is Reason.INFEASIBLE)
+    assert "topologySpreadConstraint" in " ".join(finding.remedies)
+
+
+def test_silence_alone_holds_and_silence_with_a_witness_acts() -> None:
+    witness = Witness("probe", ClusterName("eu"), "edge", answers=True)
+    world = a_world(
+        worker("shop/cart", {"eu/a": 2, "us/a": 2}),
+        intents=[failover("shop/critical", tolerate={"region": 1}, on_loss=Mode.ENFORCE, soak="2m")],
+        witnesses=(witness,),
+    )
+    world.settle()
+    world.clusters[1] = a_cluster("eu", region="eu-west", labels=EU, reach=Reach.UNKNOWN, silent=True)
+    assert not world.step().effects
+    world.witnesses = (Witness("probe", ClusterName("eu"), "edge", answers=False),)
+    assert world.step().losses
+    assert world.replicas("shop/cart")["us"] == 4
+    world.step()
+    world.clusters[1] = a_cluster("eu", region="eu-west", labels=EU)
+    world.witnesses = (witness,)
+    world.step()
+    assert world.replicas("shop/cart")["us"] == 4, "nothing returns before the soak is over"
+    world.now += 120
+    world.settle()
+    assert world.replicas("shop/cart") == {"eu": 2, "us": 2}
+    assert not world.losses
+
+
+def test_somebody_elses_scaling_changes_the_need() -> None:
+    world = a_world(
+        worker("media/encode", {"us/a": 4}),
+        intents=[placement("media/cheap", mode=Mode.ENFORCE)],
+    )
+    world.settle()
+    world.scale("media/encode", "ap", 6)
+    world.settle()
+    assert world.replicas("media/encode") == {"ap": 6}
+
+
+def test_two_reversals_within_an_hour_end_the_attempt() -> None:
+    world = a_world(
+        worker("media/encode", {"us/a": 4}),
+        intents=[placement("media/cheap", mode=Mode.ENFORCE)],
+    )
+    for _ in range(2):
+        for _ in range(4):
+            world.step()
+        world.scale("media/encode", "us", 4)
+        world.step()
+    for _ in range(3):
+        assert not world.step().effects
+    assert ready(world, "cheap") == (Status.FALSE, Reason.CONTENDED)
