@@ -1,0 +1,1 @@
+"""How we see the clusters, how we touch them."""

@@ -1,0 +1,386 @@
+"""The operator: watches, concludes a round when something changed, carries it out, tells what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import time
+from collections.abc import Collection, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from archgov.api.kind import API_VERSION
+from archgov.api.registry import KINDS
+from archgov.decide.loss import losses, lost_now
+from archgov.decide.round import Effect, Round, conclude
+from archgov.edge.aside import aside
+from archgov.edge.client import ApiError, Client
+from archgov.edge.echo import Echo, Key, key
+from archgov.edge.effects import Effects, Result, ready, without
+from archgov.edge.events import Recorder
+from archgov.edge.handlers import Handlers
+from archgov.edge.kubeconfig import Access
+from archgov.edge.members import Members
+from archgov.edge.observe import Hub, Seen, observe, understood
+from archgov.edge.queue import Due
+from archgov.edge.settings import Settings
+from archgov.edge.status import Trouble, statuses
+from archgov.edge.telemetry import Telemetry, trace_id, traceparent
+from archgov.edge.tree import Json
+from archgov.edge.watchset import WatchSet, whole
+from archgov.edge.witness import Witnesses
+from archgov.edge.writer import Writer
+from archgov.model.fleet import Reach
+from archgov.model.intent import FailoverIntent, Mode
+from archgov.model.ref import WorkloadRef
+from archgov.model.snapshot import Snapshot
+
+LOG: Final = logging.getLogger("archgov.operator")
+SANDBOX: Final = "archgov-sandbox"
+# Decisions kept per intent; older ones are history.
+KEPT_DECISIONS: Final = 10
+# What was observed longer ago than this is not acted on.
+STALE_SECONDS: Final = 30
+# Until archgov sees its own kinds, or clusters have said whether they are there, it looks again after so long.
+BLIND_SECONDS: Final = 0.5
+STOP_SECONDS: Final = 10.0
+HUB_KINDS: Final = (
+    *(whole(kind.name, API_VERSION, kind.plural) for kind in KINDS.values()),
+    whole("ConfigMap", "v1", "configmaps"),
+)
+
+
+class MayNotAct(Exception):
+    """Something asks archgov to act where it must not; says what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """A round with what it was concluded from."""
+
+    round: Round
+    snapshot: Snapshot
+    hub: Hub
+    seen: list[Seen]
+
+
+@dataclass(slots=True)
+class Operator:
+    """One run of the operator against one hub."""
+
+    hub: Client
+    own: Access
+    settings: Settings
+    telemetry: Telemetry
+    is_sandbox: bool
+    echo: Echo = field(default_factory=Echo)
+    due: Due = field(init=False)
+    watches: WatchSet = field(init=False)
+    members: Members = field(init=False)
+    witnesses: Witnesses = field(init=False)
+    effects: Effects = field(init=False)
+    writer: Writer = field(init=False)
+    recorder: Recorder = field(init=False)
+    acting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    stopping: bool = False
+    blind: str = ""
+
+    def __post_init__(self) -> None:
+        self.due = Due(self.settings.quiet_seconds, self.settings.longest_seconds)
+        self.watches = WatchSet(self.hub, HUB_KINDS, self.due.mark, clock=time.monotonic, dice=random.Random())
+        self.members = Members(self.hub, self.own, self.settings.namespace, self.due.mark)
+        self.witnesses = Witnesses(self.due.mark)
+        self.effects = Effects(self.members, self.due.alarm)
+        self.writer = Writer(self.hub, self.echo)
+        self.recorder = Recorder(self.hub)
+
+    async def run(self) -> None:
+        """Rounds until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.watches.run())
+            tasks.create_task(Handlers(self.own, self.due.mark).run())
+            tasks.create_task(self._rounds())
+
+    async def stop(self) -> None:
+        """Returns once nothing is under way; nothing new is begun from now on."""
+        self.stopping = True
+        try:
+            async with asyncio.timeout(STOP_SECONDS), self.acting:
+                return
+        except TimeoutError:
+            LOG.warning("stopped with effects under way")
+
+    async def close(self) -> None:
+        """Ends every connection and sends what telemetry is left."""
+        await self.members.close()
+        await self.witnesses.close()
+        await aside(self.telemetry.close)
+
+    async def _rounds(self) -> None:
+        wait = BLIND_SECONDS
+        while True:
+            await self.due.wait(wait)
+            try:
+                wait = await self._round()
+            except MayNotAct:
+                raise
+            except Exception:
+                # Nothing was done that isn't safe to leave as it is, and the next picture may be another one.
+                LOG.exception("a round failed; everything is held")
+                wait = self.settings.pending_seconds
+
+    async def _round(self) -> float:
+        """One round; how long to wait at most for the next."""
+        if self._is_blind():
+            return BLIND_SECONDS
+        hub = self._understood()
+        self._refuse_to_act(hub)
+        await self.members.follow(hub.members)
+        self.witnesses.watch(probe for member in hub.members for probe in member.probes)
+        if self.members.undecided():
+            return BLIND_SECONDS
+        await self.writer.ensure_fleet(self._objects("Fleet"))
+        with self.telemetry.step("archgov.round") as span:
+            it = await self._concluded()
+            self.telemetry.concluded(span, it.snapshot.digest, it.round)
+            begin = time.monotonic()
+            with self.telemetry.step("archgov.act"):
+                results = await self._carry_out(it)
+            self.telemetry.took("act", time.monotonic() - begin)
+            with self.telemetry.step("archgov.report"):
+                await self._unless_alarmed(self._report(it))
+        LOG.info(
+            "a round was concluded",
+            extra={
+                "snapshot": it.snapshot.digest[:12],
+                "workloads": it.round.overview.workloads,
+                "decisions": len(it.round.decisions),
+                "effects": len(it.round.effects),
+                "done": results.count(Result.DONE),
+                "closed": len(it.round.closed),
+            },
+        )
+        waits = not it.round.is_settled or it.round.losses or it.round.stage.home.soaking
+        return self.settings.pending_seconds if waits else self.settings.resync_seconds
+
+    def _is_blind(self) -> bool:
+        """Without sight of its own kinds archgov knows neither intents nor records, so it holds."""
+        health = self.watches.health(time.monotonic())
+        why = health.evidence if health.reach is not Reach.YES else ""
+        if why and why != self.blind and not why.endswith("not listed yet"):
+            LOG.warning("archgov's own kinds are not seen; everything is held", extra={"why": why})
+        self.blind = why
+        return bool(why)
+
+    async def _concluded(self) -> Concluded:
+        """A round on the newest picture. A loss that is noticed while it is thought about is answered first."""
+        hub, seen, snapshot = await self._observed()
+        thought = asyncio.ensure_future(self._thought(snapshot))
+        try:
+            while not await self._is_done(thought):
+                newer = await self._observed()
+                if lost_now(losses(newer[2])) != lost_now(losses(snapshot)):
+                    thought.cancel()
+                    hub, seen, snapshot = newer
+                    thought = asyncio.ensure_future(self._thought(snapshot))
+            return Concluded(self._withheld(thought.result(), snapshot), snapshot, hub, seen)
+        finally:
+            thought.cancel()
+
+    async def _observed(self) -> tuple[Hub, list[Seen], Snapshot]:
+        begin = time.monotonic()
+        with self.telemetry.step("archgov.observe"):
+            hub, seen, witnesses = self._understood(), self.members.seen(), self.witnesses.current
+            now = time.time_ns() // 1_000_000
+            snapshot = await aside(observe, hub, seen, witnesses, now=now, seed=self.settings.seed)
+        self.telemetry.took("observe", time.monotonic() - begin)
+        return hub, seen, snapshot
+
+    async def _thought(self, snapshot: Snapshot) -> Round:
+        begin = time.monotonic()
+        with self.telemetry.step("archgov.decide"):
+            # HiGHS lets go of the interpreter while it solves, so watches go on.
+            found = await aside(conclude, snapshot)
+        self.telemetry.took("decide", time.monotonic() - begin)
+        return found
+
+    async def _is_done(self, work: asyncio.Future[Any]) -> bool:
+        """Waits for a result or an alarm; whether the result is there."""
+        alarm = asyncio.ensure_future(self.due.alarm.wait())
+        try:
+            await asyncio.wait((work, alarm), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            alarm.cancel()
+        if not work.done():
+            self.due.alarm.clear()
+        return work.done()
+
+    async def _unless_alarmed(self, work: Coroutine[Any, Any, None]) -> None:
+        """Gives way to a loss: what was not told by then is told by the next round."""
+        task = asyncio.ensure_future(work)
+        alarm = asyncio.ensure_future(self.due.alarm.wait())
+        try:
+            await asyncio.wait((task, alarm), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            alarm.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if not task.cancelled():
+            task.result()
+
+    def _withheld(self, found: Round, snapshot: Snapshot) -> Round:
+        """Without what concerns workloads that are not recorded while a cluster has never been seen.
+
+        Their need is adopted from what is seen of them, and some of it may be in that cluster.
+        """
+        unseen = self.members.never_seen()
+        if not unseen:
+            return found
+        known = {record.workload for record in snapshot.records}
+        told = tuple(d for d in found.decisions if all(action.workload in known for action in d.actions))
+        if len(told) < len(found.decisions):
+            LOG.warning("workloads are held that might be in clusters never seen", extra={"clusters": unseen})
+        return replace(
+            found,
+            decisions=told,
+            records=tuple(record for record in found.records if record.workload in known),
+            effects=tuple(effect for effect in found.effects if effect.action.workload in known),
+        )
+
+    def _understood(self) -> Hub:
+        return understood(self._ours(), self.watches.objects("ConfigMap"))
+
+    def _ours(self) -> list[Json]:
+        return self.echo.over(body for kind in KINDS for body in self.watches.objects(kind))
+
+    def _objects(self, kind: str) -> list[Json]:
+        return [body for body in self._ours() if body["kind"] == kind]
+
+    def _refuse_to_act(self, hub: Hub) -> None:
+        if self.is_sandbox:
+            return
+        acting = [
+            intent.common.ref
+            for intent in hub.intents
+            if intent.common.mode is Mode.ENFORCE
+            or (isinstance(intent, FailoverIntent) and intent.on_loss is Mode.ENFORCE)
+        ]
+        if acting:
+            raise MayNotAct(
+                f"{acting[0]} asks to be enforced, but archgov doesn't act outside its sandbox until it elects one leader. "
+                "Set its mode (and onLoss) to Recommend."
+            )
+
+    async def _carry_out(self, it: Concluded) -> list[Result]:
+        """Writes down, then acts; nothing is done that isn't written down."""
+        async with self.acting:
+            if self.stopping:
+                return []
+            unwritten = await self._written_down(it)
+            if time.time_ns() // 1_000_000 - it.snapshot.now > STALE_SECONDS * 1000:
+                return []
+            allowed = [
+                effect
+                for effect in it.round.effects
+                if effect.decision not in unwritten and effect.action.workload not in unwritten
+            ]
+            results = await self.effects.carry_out(allowed, ready(it.seen))
+            await self._take_back(it, results)
+        for _, result in results:
+            self.telemetry.acted(result)
+        return [result for _, result in results]
+
+    async def _take_back(self, it: Concluded, results: list[tuple[Effect, Result]]) -> None:
+        """Records that foresaw what certainly didn't happen forget it, or the next round would take it for somebody's doing."""
+        foreseen = {record.workload: record for record in it.round.records}
+        changed = set()
+        for effect, result in results:
+            workload = effect.action.workload
+            if result not in (Result.DONE, Result.UNANSWERED) and workload in foreseen:
+                foreseen[workload] = without(foreseen[workload], effect.action)
+                changed.add(workload)
+        for workload in sorted(changed):
+            await self.writer.remember(foreseen[workload])
+
+    async def _written_down(self, it: Concluded) -> Collection[str | WorkloadRef]:
+        """Decisions, records, losses, ends of decisions, in this order; returns what could not be written."""
+        found, now = it.round, it.snapshot.seconds
+        unwritten: set[str | WorkloadRef] = {
+            decision.name for decision in found.decisions if not await self.writer.open(decision, traceparent(), now)
+        }
+        unwritten |= {record.workload for record in found.records if not await self.writer.remember(record)}
+        if found.losses != it.hub.losses:
+            bodies = self._bodies()
+            told = statuses(it.hub, found, it.snapshot, bodies, trace_id(), self._trouble(it))
+            for where in bodies.keys() & told.keys():
+                if where[0] == "MemberCluster":
+                    await self.writer.tell(bodies[where], told[where], now, at_once=True)
+        opened = {(one.namespace, one.decision.name): one.decision for one in it.snapshot.decisions}
+        for closed in found.closed:
+            decision = opened[closed.namespace, closed.name]
+            await self.writer.conclude(decision, closed.outcome, closed.reason, now, decision.cost_after)
+        return unwritten
+
+    async def _report(self, it: Concluded) -> None:
+        """Statuses and Events, all from the same round."""
+        bodies = self._bodies()
+        now = it.snapshot.seconds
+        for where, status in statuses(it.hub, it.round, it.snapshot, bodies, trace_id(), self._trouble(it)).items():
+            if where in bodies:
+                await self.writer.tell(bodies[where], status, now)
+        for verdict in it.round.verdicts:
+            ref = verdict.intent
+            body: Mapping[str, Any] = bodies.get((ref.kind, ref.namespace, ref.name), {})
+            await self.recorder.tell(ref, body.get("metadata", {}).get("uid", ""), verdict.conditions, now)
+        await self.writer.prune(self._objects("Decision"), KEPT_DECISIONS)
+
+    def _bodies(self) -> dict[Key, Json]:
+        return {key(body): body for body in self._ours()}
+
+    def _trouble(self, it: Concluded) -> Trouble:
+        return Trouble(self.effects.refused, {seen.member.name: tuple(seen.malformed) for seen in it.seen})
+
+
+async def operate(own: Access, settings: Settings) -> int:
+    """Runs the operator until it is told to stop. Returns the exit code: 0 when stopped, 1 when it must not or can't go on."""
+    telemetry = Telemetry(settings.traces_file)
+    async with Client(own) as hub:
+        try:
+            version = await hub.get("/version")
+        except ApiError as error:
+            LOG.error("the API server can't be reached", extra={"server": own.server, "why": str(error)})  # noqa: TRY400 the reason says it all
+            return 1
+        operator = Operator(hub, own, settings, telemetry, SANDBOX in str(version.get("gitVersion", "")))
+        task = asyncio.get_running_loop().create_task(operator.run())
+        stops: set[asyncio.Task[None]] = set()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(
+                name, lambda: stops.add(asyncio.ensure_future(_stopped(operator, task)))
+            )
+        try:
+            return await _ended(task)
+        finally:
+            await operator.close()
+
+
+async def _stopped(operator: Operator, task: asyncio.Task[None]) -> None:
+    await operator.stop()
+    task.cancel()
+
+
+async def _ended(task: asyncio.Task[None]) -> int:
+    try:
+        await task
+    except asyncio.CancelledError:
+        LOG.info("stopped")
+        return 0
+    except ExceptionGroup as group:
+        refusals, others = group.split(MayNotAct)
+        if others:
+            raise
+        for refusal in refusals.exceptions if refusals else ():
+            LOG.error("archgov must not act here", extra={"why": str(refusal)})  # noqa: TRY400 the reason says it all
+    return 1

@@ -1,0 +1,152 @@
+"""What is written into archgov's own API: decisions, records, statuses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from archgov.api import render
+from archgov.api.kind import API_VERSION
+from archgov.api.registry import KINDS
+from archgov.edge.client import APPLY_PATCH, Api, ApiError
+from archgov.edge.echo import Echo
+from archgov.edge.tree import Json
+from archgov.model.condition import Condition, Kind, Reason, Status
+from archgov.model.decision import Decision, Outcome
+from archgov.model.intent import Record
+
+LOG: Final = logging.getLogger("archgov.writer")
+ROOT: Final = f"/apis/{API_VERSION}"
+STATUS_MANAGER: Final = "archgov-status"
+CONFLICT: Final = 409
+# A status whose conditions stay as they are is written at most this often.
+STATUS_SECONDS: Final = 10
+
+
+class Writer:
+    """Writes our own kinds, each only where it differs from what is stored."""
+
+    def __init__(self, hub: Api, echo: Echo) -> None:
+        self._hub = hub
+        self._echo = echo
+        self._told_at: dict[str, int] = {}
+
+    async def open(self, decision: Decision, traceparent: str, now: int) -> bool:
+        """Creates a Decision with its first outcome; it is the write-ahead record, so nothing is done without it."""
+        body = render.decision_body(decision, traceparent)
+        path = collection("Decision", decision.intents[0].namespace)
+        try:
+            self._echo.note(await self._hub.post(path, body))
+        except ApiError as error:
+            if error.status != CONFLICT:
+                LOG.warning("a Decision could not be written", extra={"decision": decision.name, "why": str(error)})
+                return False
+        return await self.conclude(decision, decision.outcome, "", now)
+
+    async def conclude(
+        self, decision: Decision, outcome: Outcome, reason: str, now: int, cost: int | None = None
+    ) -> bool:
+        """Writes what became of a Decision."""
+        over = outcome is Outcome.VERIFIED
+        told = _outcome_condition(outcome, reason)
+        status = render.decision_status(
+            {},
+            replace(decision, outcome=outcome),
+            (told,),
+            now,
+            done=len(decision.actions) if over else 0,
+            verified=now if over else None,
+            cost=cost,
+            reason=reason,
+        )
+        path = f"{collection('Decision', decision.intents[0].namespace)}/{decision.name}"
+        return await self._status(path, "Decision", decision.intents[0].namespace, decision.name, status)
+
+    async def remember(self, record: Record) -> bool:
+        """Applies a WorkloadRecord; it must stand before the effects that it foresees."""
+        body = render.record_body(record)
+        path = f"{collection('WorkloadRecord', record.workload.namespace)}/{body['metadata']['name']}"
+        try:
+            self._echo.note(await self._hub.patch(path, body, APPLY_PATCH, {"force": "true"}))
+        except ApiError as error:
+            LOG.warning(
+                "a WorkloadRecord could not be written", extra={"workload": record.workload.key, "why": str(error)}
+            )
+            return False
+        return True
+
+    async def tell(self, current: Json, status: dict[str, Any], now: int, *, at_once: bool = False) -> bool:
+        """Writes the status of an object where it says something new, now and then unless it must be at once."""
+        stored = current.get("status", {})
+        if stored == status:
+            return False
+        metadata = current["metadata"]
+        uid = str(metadata.get("uid", metadata["name"]))
+        same = stored.get("conditions") == status.get("conditions")
+        if same and not at_once and now - self._told_at.get(uid, 0) < STATUS_SECONDS:
+            return False
+        self._told_at[uid] = now
+        namespace = metadata.get("namespace", "")
+        path = f"{collection(current['kind'], namespace)}/{metadata['name']}"
+        return await self._status(path, current["kind"], namespace, metadata["name"], status)
+
+    async def ensure_fleet(self, fleets: Iterable[Json]) -> None:
+        """Creates the Fleet object with its defaults where there is none."""
+        if any(True for _ in fleets):
+            return
+        body = {"apiVersion": API_VERSION, "kind": "Fleet", "metadata": {"name": "fleet"}, "spec": {}}
+        try:
+            self._echo.note(await self._hub.post(collection("Fleet"), body))
+        except ApiError as error:
+            if error.status != CONFLICT:
+                LOG.warning("the Fleet object could not be created", extra={"why": str(error)})
+
+    async def prune(self, decisions: list[Json], keep: int) -> None:
+        """Deletes the oldest ended Decisions beyond `keep` per intent."""
+        by_intent: dict[str, list[Json]] = {}
+        for body in decisions:
+            if body.get("status", {}).get("outcome") in (Outcome.VERIFIED, Outcome.SUPERSEDED, Outcome.FAILED):
+                first = body["spec"]["intents"][0]
+                by_intent.setdefault(f"{first['kind']}/{first['namespace']}/{first['name']}", []).append(body)
+        for some in by_intent.values():
+            some.sort(key=lambda body: (body["metadata"].get("creationTimestamp", ""), body["metadata"]["name"]))
+            for body in some[:-keep]:
+                metadata = body["metadata"]
+                try:
+                    await self._hub.delete(f"{collection('Decision', metadata['namespace'])}/{metadata['name']}")
+                    self._echo.forget(body)
+                except ApiError:
+                    continue
+
+    async def _status(self, path: str, kind: str, namespace: str, name: str, status: dict[str, Any]) -> bool:
+        metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
+        try:
+            params = {"force": "true", "fieldManager": STATUS_MANAGER}
+            self._echo.note(await self._hub.patch(f"{path}/status", body, APPLY_PATCH, params))
+        except ApiError as error:
+            LOG.warning(
+                "a status could not be written", extra={"object": f"{kind} {namespace}/{name}", "why": str(error)}
+            )
+            return False
+        return True
+
+
+def collection(kind: str, namespace: str = "") -> str:
+    """The path of a kind of ours, in a namespace where it has one."""
+    plural = KINDS[kind].plural
+    return f"{ROOT}/namespaces/{namespace}/{plural}" if namespace else f"{ROOT}/{plural}"
+
+
+def _outcome_condition(outcome: Outcome, reason: str) -> Condition:
+    match outcome:
+        case Outcome.APPLYING:
+            return Condition(Kind.READY, Status.FALSE, Reason.APPLYING, reason or "it is being carried out")
+        case Outcome.VERIFIED:
+            return Condition(Kind.READY, Status.TRUE, Reason.VERIFIED, reason or "observed as planned")
+        case Outcome.PROPOSED:
+            return Condition(Kind.READY, Status.TRUE, Reason.RECOMMENDED, reason or "proposed; nothing is acted on")
+        case _:
+            return Condition(Kind.READY, Status.TRUE, Reason.SUPERSEDED, reason or "another plan took its place")
