@@ -1,0 +1,4 @@
+"""archgov: declarative architecture governance for Kubernetes fleets."""
+from __future__ import annotations
+
+__version__ = "0.1.0"

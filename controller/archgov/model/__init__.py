@@ -1,0 +1,1 @@
+"""What is: frozen values with exact units, known to every layer."""

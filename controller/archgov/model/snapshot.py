@@ -1,0 +1,206 @@
+"""One consistent observation, with a digest of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archgov.model.decision import OpenDecision
+from archgov.model.fleet import (
+    Cluster,
+    DeployedTable,
+    Fleet,
+    NodeTable,
+    Quota,
+    StandingTable,
+    WorkloadTable,
+    freeze,
+)
+from archgov.model.intent import Governance, Intent, Loss, Record, Witness
+from archgov.model.names import Names
+from archgov.model.plain import from_plain, to_plain
+from archgov.model.ref import DomainRef
+from archgov.model.selector import Labels
+from archgov.model.shape import NodeClass, PodShape
+
+FORMAT = 1
+
+
+class BadSnapshot(ValueError):
+    """A file that holds no snapshot, or one of another format; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Observed demand: thousandths of a demand unit that arrived at a place from a time on. at: Unix seconds."""
+
+    at: int
+    place: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """History that a CapacityIntent names. step: seconds between samples of a place."""
+
+    namespace: str
+    config_map: str
+    key: str
+    step: int
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Everything a round may look at. `now` (Unix milliseconds), `seed` and `lag` (cluster, milliseconds) are beside the content.
+
+    Attributes:
+        intents, series, records, witnesses, losses, decisions: in order of their names. notes: facts worth showing beside
+        every result, such as prices that were assumed.
+    """
+
+    fleet: Fleet
+    intents: tuple[Intent, ...] = ()
+    governance: Governance = Governance()
+    series: tuple[Series, ...] = ()
+    records: tuple[Record, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    decisions: tuple[OpenDecision, ...] = ()
+    notes: tuple[str, ...] = ()
+    now: int = 0
+    seed: int = 1
+    lag: tuple[tuple[str, int], ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """64 hexadecimal digits over the content: the same for the same content, whenever it was observed."""
+        sha = hashlib.sha256(_dump(self._content()))
+        for name, array in _arrays(self.fleet):
+            sha.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+            sha.update(np.ascontiguousarray(array).data)
+        return sha.hexdigest()
+
+    @property
+    def seconds(self) -> int:
+        """`now` in Unix seconds."""
+        return self.now // 1000
+
+    def _content(self) -> dict[str, Any]:
+        parts = {name: getattr(self, name) for name in _CONTENT}
+        small = {name: getattr(self.fleet, name) for name in _SMALL}
+        return {name: to_plain(value) for name, value in {**parts, **small}.items()} | {
+            "resources": list(self.fleet.resources)
+        }
+
+
+_CONTENT: dict[str, Any] = {
+    "intents": tuple[Intent, ...],
+    "governance": Governance,
+    "series": tuple[Series, ...],
+    "records": tuple[Record, ...],
+    "witnesses": tuple[Witness, ...],
+    "losses": tuple[Loss, ...],
+    "decisions": tuple[OpenDecision, ...],
+    "notes": tuple[str, ...],
+}
+_SMALL: dict[str, Any] = {
+    "clusters": tuple[Cluster, ...],
+    "domains": tuple[DomainRef, ...],
+    "node_classes": tuple[NodeClass, ...],
+    "label_sets": tuple[Labels, ...],
+    "shapes": tuple[PodShape, ...],
+    "quotas": tuple[Quota, ...],
+}
+_TABLES: dict[str, type] = {
+    "nodes": NodeTable,
+    "workloads": WorkloadTable,
+    "deployed": DeployedTable,
+    "standing": StandingTable,
+}
+
+
+def save(snapshot: Snapshot, file: IO[bytes]) -> None:
+    """Writes one file: a zip archive of arrays in numpy's format, with the small values as JSON."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        beside = {"now": snapshot.now, "seed": snapshot.seed, "lag": snapshot.lag}
+        archive.writestr("content.json", _dump({"format": FORMAT, **snapshot._content(), **beside}))  # noqa: SLF001 same module
+        for name, array in _arrays(snapshot.fleet):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def load(file: IO[bytes]) -> Snapshot:
+    """The snapshot that `save` wrote.
+
+    Raises:
+        BadSnapshot: the file is none, is damaged, or has another format.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _load(archive)
+    except (zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
+        raise BadSnapshot(f"this file holds no snapshot of format {FORMAT}: {error}") from error
+
+
+def _load(archive: zipfile.ZipFile) -> Snapshot:
+    content = json.loads(archive.read("content.json"))
+    if content.get("format") != FORMAT:
+        raise BadSnapshot(f"its format is {content.get('format')}; save it again with this version of archgov")
+    tables = {name: _table(archive, name, kind) for name, kind in _TABLES.items()}
+    small = {name: from_plain(kind, content[name]) for name, kind in _SMALL.items()}
+    fit = _array(archive, "fit")
+    fit.setflags(write=False)
+    fleet = Fleet(resources=tuple(content["resources"]), fit=fit, **small, **tables)
+    parts = {name: from_plain(kind, content[name]) for name, kind in _CONTENT.items()}
+    return Snapshot(
+        fleet=fleet,
+        now=content["now"],
+        seed=content["seed"],
+        lag=tuple((cluster, lag) for cluster, lag in content["lag"]),
+        **parts,
+    )
+
+
+def _table(archive: zipfile.ZipFile, name: str, kind: type) -> Any:
+    columns: dict[str, Any] = {}
+    for field in fields(kind):
+        if field.type == "Names":
+            part = f"{name}.{field.name}"
+            columns[field.name] = Names(_array(archive, f"{part}.text"), _array(archive, f"{part}.start"))
+        else:
+            columns[field.name] = _array(archive, f"{name}.{field.name}")
+    table = kind(**columns)
+    freeze(table)
+    return table
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    with archive.open(f"{name}.npy") as member:
+        array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+        return array
+
+
+def _arrays(fleet: Fleet) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    for name, kind in _TABLES.items():
+        table = getattr(fleet, name)
+        for field in fields(kind):
+            value = getattr(table, field.name)
+            if isinstance(value, Names):
+                yield f"{name}.{field.name}.text", value.text
+                yield f"{name}.{field.name}.start", value.start
+            else:
+                yield f"{name}.{field.name}", value
+    yield "fit", fleet.fit
+
+
+def _dump(content: Any) -> bytes:
+    return json.dumps(content, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
