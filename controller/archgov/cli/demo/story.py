@@ -1,0 +1,316 @@
+"""The story of the demo: a fleet, its intents, a region lost, a region back; every promise read from the API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from archgov.cli.demo import seen
+from archgov.cli.demo.cluster import ApiRefused
+from archgov.cli.demo.demand import search_demand
+from archgov.cli.demo.fleet import APPS, MEMBERS
+from archgov.cli.demo.stage import Scene, apply, manifests
+
+LOST_REGION: Final = "eu-west"
+POLL: Final = 0.25
+# Patience by chapter, in seconds; a promise that takes longer is broken.
+START, FIRST_ROUND, FIXED_POINT, DECLARED, FAILED_OVER, FAILED_BACK = 60.0, 40.0, 90.0, 30.0, 60.0, 90.0
+
+Deployed = Mapping[str, Mapping[str, tuple[int, int]]]
+
+
+class Promised(Exception):
+    """Something the demo promises was not observed in time; says what, and what was seen instead."""
+
+
+class Voice(Protocol):
+    """Who tells the story: lines that stay, and a status that doesn't."""
+
+    def say(self, text: str) -> None: ...
+
+    def busy(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Everything the chapters share. samples: folder with the intents."""
+
+    the: Scene
+    voice: Voice
+    samples: Path
+    seed: int
+
+    def until(self, what: str, patience: float, question: Callable[[], str]) -> float:
+        """Asks until the answer is "" (nothing is missing); seconds it took.
+
+        Raises:
+            Promised: it is still missing after `patience` seconds.
+        """
+        begin = time.monotonic()
+        while missing := self._asked(question):
+            if time.monotonic() - begin > patience:
+                raise Promised(f"{what}: not observed within {patience:.0f} s; {missing}")
+            self.voice.busy(f"{what} … {missing}")
+            time.sleep(POLL)
+        return time.monotonic() - begin
+
+    @staticmethod
+    def _asked(question: Callable[[], str]) -> str:
+        try:
+            return question()
+        except ApiRefused as error:
+            return str(error)
+
+
+def everything_runs(teller: Teller) -> None:
+    """Chapter 1: all pods of the fleet are Ready before archgov comes."""
+
+    def waiting() -> str:
+        left = seen.pods_not_ready(teller.the.members)
+        return f"{left} pods aren't Ready" if left or not seen.deployments(teller.the.members) else ""
+
+    took = teller.until("the fleet starts", START, waiting)
+    regions = len({member.region for member in MEMBERS})
+    running = seen.deployments(teller.the.members)
+    pods = sum(len(cluster.items("/api/v1/pods")) for cluster in teller.the.members.values())
+    nodes = sum(len(cluster.items("/api/v1/nodes")) for cluster in teller.the.members.values())
+    teller.voice.say(
+        f"▸ sandbox: {len(MEMBERS)} clusters in {regions} regions, {nodes} nodes, {len(running)} Deployments, {pods} pods Ready"
+        f"   {took:.1f} s (pods here take 2–5 s to start)"
+    )
+
+
+def archgov_looks(teller: Teller) -> None:
+    """Chapter 2: the first round of the operator, before any intent."""
+
+    def looked() -> str:
+        said = seen.reach(teller.the.hub)
+        blind = [name for name, answer in said.items() if answer != "yes"]
+        if blind:
+            return f"not seen yet: {', '.join(blind)}"
+        return "" if seen.fleet_status(teller.the.hub).get("workloads") else "no round yet"
+
+    took = teller.until("archgov takes its first snapshot", FIRST_ROUND, looked)
+    status = seen.fleet_status(teller.the.hub)
+    teller.voice.say(f"▸ operator: watching {len(MEMBERS)} clusters, all seen   {took:.1f} s")
+    teller.voice.say(f"▸ before any intent: {_fragile(status)}; {_money(status)}")
+
+
+def intents_are_carried_out(teller: Teller) -> None:
+    """Chapter 3: what can be enforced is, what is only recommended touches nothing, what can't be is explained."""
+    before = seen.deployments(teller.the.members)
+    apply(teller.the.hub, search_demand(datetime.now(UTC), teller.seed))
+    bodies = manifests(teller.samples)
+    for body in bodies:
+        apply(teller.the.hub, body)
+    kinds = [body["kind"] for body in bodies]
+    told = ", ".join(f"{kinds.count(kind)} {kind}s" for kind in dict.fromkeys(kinds))
+    teller.voice.say(f"▸ applied crds/samples/demo: {told}\n")
+
+    def open_questions() -> str:
+        unsettled = [intent.key for intent in seen.intents(teller.the.hub) if not intent.settled]
+        under_way = [d["metadata"]["name"] for d in seen.decisions(teller.the.hub) if _outcome(d) == "Applying"]
+        return f"{', '.join(unsettled + under_way)}" if unsettled or under_way else _not_as_declared(teller, before)
+
+    took = teller.until("intents are carried out", FIXED_POINT, open_questions)
+    for intent in seen.intents(teller.the.hub):
+        teller.voice.say(_line(intent))
+    teller.voice.say(f"  fixed point after {took:.1f} s: nothing left to do\n")
+
+
+def a_region_is_lost(teller: Teller) -> Deployed:
+    """Chapter 4: both clusters of a region fall silent, their witnesses too; the survivors take over. Returns what stood before."""
+    lost = [member.name for member in MEMBERS if member.region == LOST_REGION]
+    left = {name: cluster for name, cluster in teller.the.members.items() if name not in lost}
+    before = seen.deployments(teller.the.members)
+    for name in lost:
+        teller.the.sandbox.fail_cluster(name)
+    begin = time.monotonic()
+    teller.voice.say(f"▸ now {LOST_REGION} is lost ({', '.join(lost)} fall silent)")
+    teller.until("the silence is noticed", DECLARED, lambda: _still_yes(teller, lost))
+    noticed = time.monotonic() - begin
+    teller.voice.say(f"  {noticed:4.1f} s  API servers do not answer → unknown: everything there is held as it is")
+    for name in lost:
+        teller.the.sandbox.silence(f"ingress-{name}")
+    teller.until("the loss is declared", DECLARED, lambda: _undeclared(teller, lost))
+    declared = time.monotonic() - begin
+    teller.voice.say(f"  {declared:4.1f} s  their witnesses are silent too, {len(left)} other clusters are fine → lost")
+    needs = _critical_needs()
+    teller.until("the survivors hold what is needed", FAILED_OVER, lambda: _short(seen.deployments(left), needs, left))
+    took = time.monotonic() - begin
+    after = seen.deployments(left)
+    for line in _raised(before, after, left):
+        teller.voice.say(f"          {line}")
+    astray = _outside_eu(after)
+    if astray:
+        raise Promised(f"residency was broken on the loss: {astray}")
+    teller.voice.say(
+        f"  {took:4.1f} s  critical workloads: 0 below need · residency held · "
+        f"{took - declared:.1f} s after the declaration, 60 s allowed (pods here take 2–5 s to start)"
+    )
+    return before
+
+
+def the_region_comes_back(teller: Teller, before: Deployed) -> None:
+    """Chapter 5: the clusters answer again; after the soak everything returns to where it was, and nothing is lost on the way."""
+    lost = [member.name for member in MEMBERS if member.region == LOST_REGION]
+    for name in lost:
+        teller.the.sandbox.heal_cluster(name)
+        teller.the.sandbox.speak(f"ingress-{name}")
+    teller.voice.say(f"▸ {LOST_REGION} is back; failback waits for 10 s of health, then moves in waves")
+    took = teller.until("everything returns", FAILED_BACK, lambda: _not_home(teller, before))
+    teller.until("failback is verified", FAILED_BACK, lambda: _under_way(teller))
+    now = seen.deployments(teller.the.members)
+    kept = sum(seen.replicas(at) for at in now.values()) - sum(seen.replicas(at) for at in before.values())
+    more = f"; {kept} replicas stay, since which zone a removal empties is not archgov's to say" if kept > 0 else ""
+    teller.voice.say(f"  {took:4.1f} s  every failed-over workload is back, every replica Ready{more}\n")
+
+
+def the_end(teller: Teller) -> None:
+    """Chapter 6: what it cost, what was decided, where the records are."""
+    status = seen.fleet_status(teller.the.hub)
+    found = seen.decisions(teller.the.hub)
+    outcomes = [_outcome(decision) for decision in found]
+    if not outcomes.count("Verified"):
+        raise Promised("decisions are verified: none is")
+    teller.voice.say(f"  {_money(status)}; {_fragile(status)}")
+    teller.voice.say(
+        f"  {len(found)} decisions recorded: "
+        + ", ".join(f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes)))
+    )
+
+
+def _outcome(decision: Mapping[str, Any]) -> str:
+    return str(decision.get("status", {}).get("outcome") or decision["spec"].get("outcome", ""))
+
+
+def _not_as_declared(teller: Teller, before: Deployed) -> str:
+    """What the intents of the samples promise, looked up in the clusters; "" when all of it holds."""
+    now = seen.deployments(teller.the.members)
+    if astray := _outside_eu(now):
+        return f"residency: {astray}"
+    if now["media/transcode"] != before["media/transcode"]:
+        return "media/transcode was moved although its intent only recommends"
+    if now["media/thumbs"] != before["media/thumbs"]:
+        return "media/thumbs was moved although its intent can't be met"
+    if len(now["media/captions"]) < 2:
+        return "media/captions stands in one region only"
+    if not _intent(teller, "thumbs").message:
+        return "media/thumbs isn't explained"
+    cart = now["shop/cart"]
+    grown = seen.replicas(cart) > seen.replicas(before["shop/cart"])
+    return (
+        "" if grown and seen.ready(cart) == seen.replicas(cart) else "shop/cart doesn't survive the loss of a zone yet"
+    )
+
+
+def _intent(teller: Teller, name: str) -> seen.Intent:
+    return next(intent for intent in seen.intents(teller.the.hub) if intent.name == name)
+
+
+def _outside_eu(now: Deployed) -> str:
+    abroad = {member.name for member in MEMBERS if member.jurisdiction != "eu"}
+    astray = [
+        f"{workload} in {cluster}"
+        for workload, at in now.items()
+        if workload.startswith("payments/")
+        for cluster, (replicas, _) in at.items()
+        if cluster in abroad and replicas
+    ]
+    return ", ".join(astray)
+
+
+def _still_yes(teller: Teller, lost: list[str]) -> str:
+    said = seen.reach(teller.the.hub)
+    return ", ".join(name for name in lost if said.get(name) == "yes")
+
+
+def _undeclared(teller: Teller, lost: list[str]) -> str:
+    declared = seen.lost(teller.the.hub)
+    missing = [name for name in lost if name not in declared]
+    return f"not declared: {', '.join(missing)}" if missing else ""
+
+
+def _critical_needs() -> dict[str, int]:
+    """What each critical Deployment needed when the fleet began, by the demo's own table."""
+    return {
+        app.name: sum(app.at.values())
+        for app in APPS
+        if app.tier == "critical" and app.kind == "Deployment" and app.namespace in ("payments", "shop")
+    }
+
+
+def _short(now: Deployed, needs: Mapping[str, int], left: Mapping[str, Any]) -> str:
+    below = [
+        f"{name} {seen.ready(now.get(name, {}), left)}/{need}"
+        for name, need in needs.items()
+        if seen.ready(now.get(name, {}), left) < need
+    ]
+    return f"below need: {', '.join(below)}" if below else ""
+
+
+def _raised(before: Deployed, after: Deployed, left: Mapping[str, Any]) -> list[str]:
+    grown: dict[str, int] = {}
+    shed: list[str] = []
+    for name in after:
+        for cluster in left:
+            was, now = (side.get(name, {}).get(cluster, (0, 0))[0] for side in (before, after))
+            if now > was:
+                grown[cluster] = grown.get(cluster, 0) + now - was
+            elif now < was:
+                shed.append(f"{name} −{was - now} in {cluster}")
+    lines = (
+        ["floors: " + ", ".join(f"+{count} replicas {cluster}" for cluster, count in sorted(grown.items()))]
+        if grown
+        else []
+    )
+    return lines + ([f"shed: {', '.join(shed)}"] if shed else [])
+
+
+def _not_home(teller: Teller, before: Deployed) -> str:
+    """Workloads that are still failed over, lack replicas where they stood, or have some that aren't Ready."""
+    now = seen.deployments(teller.the.members)
+    away = set(seen.failed_over(teller.the.hub))
+    for name, at in before.items():
+        here = now.get(name, {})
+        if seen.ready(here) < seen.replicas(here) or any(
+            here.get(k, (0, 0))[0] < count for k, (count, _) in at.items()
+        ):
+            away.add(name)
+        if name.startswith("payments/") and _counts(here) != _counts(at):
+            away.add(name)
+    return f"on their way: {', '.join(sorted(away))}" if away else ""
+
+
+def _counts(at: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    return {cluster: count for cluster, (count, _) in at.items() if count}
+
+
+def _under_way(teller: Teller) -> str:
+    open_ones = [d["metadata"]["name"] for d in seen.decisions(teller.the.hub) if _outcome(d) == "Applying"]
+    return f"under way: {', '.join(open_ones)}" if open_ones else ""
+
+
+def _fragile(status: Mapping[str, Any]) -> str:
+    counts = {entry["scope"]: entry["workloads"] for entry in status.get("fragile", [])}
+    return (
+        f"{counts.get('zone', 0)} workloads would not survive the loss of some zone, "
+        f"{counts.get('cluster', 0)} of some cluster, {counts.get('region', 0)} of some region"
+    )
+
+
+def _money(status: Mapping[str, Any]) -> str:
+    return f"allocated {status.get('allocated', '?')}, bill {status.get('bill', '?')}"
+
+
+MARKS: Final = {"True": "✔", "False": "✖", "Unknown": "…"}
+
+
+def _line(intent: seen.Intent) -> str:
+    mark = "○" if intent.mode != "Enforce" and intent.ready == "True" else MARKS[intent.ready]
+    told = intent.message if intent.ready == "False" else intent.summary
+    return f"  {mark} {intent.key:<26} {intent.kind.removesuffix('Intent'):<10} {intent.mode:<10} {told}"

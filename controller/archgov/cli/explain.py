@@ -1,0 +1,227 @@
+"""`archgov explain`: why, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import typer
+
+from archgov.api.registry import INTENTS, KINDS
+from archgov.cli.failure import Exit, Failure
+from archgov.cli.options import As, Context, Json, Kubeconfig, Namespace, Out, Snapshot, StaleAfter, Without, output
+from archgov.cli.output import Block, Format, Heading, Listing, Table, Text, show
+from archgov.cli.simulate import places
+from archgov.cli.source import STALE_AFTER, Source, fleet
+from archgov.cli.told import Document, plan_document
+from archgov.decide.explain import WhyNot, a_day, plan_of, usd, why_not
+from archgov.decide.round import Round, conclude
+from archgov.decide.select import Governed
+from archgov.model.intent import Intent
+from archgov.model.ref import IntentRef
+
+EXAMPLES: Final = (
+    "Examples: archgov explain pi/cheap-workers -n media · "
+    "archgov explain pi/cheap-workers -n media --workload transcode --why-not region/us-east"
+)
+# A question about a whole namespace is answered for some; each answer takes several solves.
+MOST: Final = 5
+
+
+def explain(
+    name: Annotated[str, typer.Argument(metavar="KIND/NAME", help="An intent, such as pi/eu-only.")],
+    workload: Annotated[str, typer.Option("--workload", metavar="NAME", help="Only this workload of the intent.")] = "",
+    why: Annotated[
+        str,
+        typer.Option("--why-not", metavar="PLACE", help="A cluster, cluster/zone, or a scope such as region/us-east."),
+    ] = "",
+    namespace: Namespace = "default",
+    snapshot: Snapshot = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = "",
+    stale_after: StaleAfter = STALE_AFTER,
+    without: Without = None,
+    format_: As = Format.TABLE,
+    as_json: Json = False,
+    out: Out = None,
+) -> int:
+    """Why an intent's workloads are where they are, or go where they go; with --why-not, why not elsewhere.
+
+    --why-not solves again with one more replica forced into the place, and tells what that costs or what forbids it.
+    """
+    to = output(format_, as_json, out)
+    ref = _ref(name, namespace)
+    seen = fleet(Source(snapshot, kubeconfig, context), stale_after, without or ())
+    if ref not in {intent.common.ref for intent in seen.intents}:
+        there = ", ".join(intent.common.ref.key for intent in seen.intents) or "none"
+        raise Failure(f"there is no {ref}", f"intents here: {there}")
+    asked = places(seen, [why])[0] if why else None
+    concluded = conclude(seen)
+    one = next(one for one in concluded.stage.selection.governed if one.intent.common.ref == ref)
+    rows = _rows(concluded, one, workload)
+    document = _document(concluded, one, rows)
+    if asked is not None:
+        document["whyNot"] = [_answer(why_not(concluded, one, row, asked)) for row in rows[:MOST]]
+        document["leftOut"] = max(0, len(rows) - MOST)
+    show(document, _blocks(document), to)
+    return Exit.OK
+
+
+def _ref(name: str, namespace: str) -> IntentRef:
+    """The intent that KIND/NAME means; kinds go by name, plural or short name."""
+    kind, _, bare = name.partition("/")
+    known = {
+        alias: found.name
+        for found in (KINDS[intent] for intent in INTENTS)
+        for alias in (found.short, found.singular, found.plural)
+    }
+    if not bare or kind.lower() not in known:
+        raise Failure(f'"{name}" names no intent', f"write KIND/NAME; kinds are {', '.join(known)}")
+    return IntentRef(known[kind.lower()], namespace, bare)
+
+
+def _rows(concluded: Round, one: Governed[Intent], workload: str) -> tuple[int, ...]:
+    """The workloads in question; one that is named may also be load that is never moved."""
+    fleet_ = concluded.stage.snapshot.fleet
+    if not workload:
+        return one.rows
+    namespaces = {fleet_.ref(row).namespace for row in one.rows} | {one.intent.common.ref.namespace}
+    found = [
+        row for space in sorted(namespaces) for row in fleet_.workloads.key.prefixed(f"{space}/")
+        if workload in (fleet_.ref(row).name, str(fleet_.ref(row)), fleet_.ref(row).key)
+    ]  # fmt: skip
+    governed = tuple(row for row in found if row in one.rows)
+    if not found:
+        some = ", ".join(fleet_.ref(row).name for row in one.rows[:10]) or "none"
+        raise Failure(f'there is no workload "{workload}"', f"{one.intent.common.ref} governs {some}")
+    return governed or tuple(found)
+
+
+def _document(concluded: Round, one: Governed[Intent], rows: tuple[int, ...]) -> Document:
+    ref, fleet_ = one.intent.common.ref, concluded.stage.snapshot.fleet
+    everything = plan_document(concluded)
+    verdict = next(verdict for verdict in concluded.verdicts if verdict.intent == ref)
+    names = {str(fleet_.ref(row)) for row in rows}
+    plan = plan_of(concluded, one)
+    return {
+        "intent": str(ref),
+        "mode": one.intent.common.mode.value,
+        "summary": verdict.summary,
+        "conditions": [
+            {"type": c.kind.value, "status": c.status.value, "reason": c.reason.value, "message": c.message}
+            for c in verdict.conditions
+        ],
+        "workloads": [_workload(concluded, row) for row in rows],
+        "changes": [c for c in everything["changes"] if str(ref) in c["intents"] and c["service"] in names],
+        "findings": [
+            {"reason": f.reason.value, "message": f.message, "remedies": list(f.remedies)} for f in verdict.findings
+        ],
+        "decided": {
+            "snapshot": concluded.snapshot,
+            "engine": plan.solution.engine if plan else "levels",
+            "seed": concluded.stage.snapshot.seed,
+            "gap": everything["gap"],
+        },
+    }
+
+
+def _workload(concluded: Round, row: int) -> dict[str, Any]:
+    stage, fleet_ = concluded.stage, concluded.stage.snapshot.fleet
+    spec = fleet_.spec_replicas(row)
+    priced = stage.base.problem.price[stage.base.rows.index(row)] if row in stage.base.rows else None
+    return {
+        "service": str(fleet_.ref(row)),
+        "need": stage.needs[row].total if row in stage.needs else sum(spec.values()),
+        "because": stage.needs[row].source if row in stage.needs else "spec.replicas",
+        "at": {fleet_.clusters[k].name: count for k, count in spec.items()},
+        "price": {fleet_.clusters[k].name: usd(int(priced[k])) for k in spec} if priced is not None else {},
+    }
+
+
+def _answer(found: WhyNot) -> dict[str, Any]:
+    return {
+        "service": str(found.workload),
+        "place": found.place,
+        "there": found.there,
+        "tried": found.cluster,
+        "price": usd(found.price),
+        "chosen": {cluster: usd(price) for cluster, price in found.chosen},
+        "fits": found.fits,
+        "freeCores": found.free / 1000,
+        "extra": None if found.extra is None else a_day(found.extra),
+        "adds": found.in_all,
+        "displaced": list(found.displaced),
+        "conflict": list(found.conflict),
+        "chosenIf": list(found.when),
+    }
+
+
+def _blocks(document: Document) -> Iterator[Block]:
+    yield Heading(f"{document['intent']} · {document['mode']} · {document['summary']}")
+    if "whyNot" in document:
+        for answer in document["whyNot"]:
+            yield from _told(answer)
+        if document["leftOut"]:
+            yield Text(f"{document['leftOut']} more workloads: name one with --workload")
+    else:
+        yield from _state(document)
+    decided = document["decided"]
+    gap = "" if decided["gap"] is None else f", gap {decided['gap']:.1%}"
+    yield Text(
+        f"Decided from snapshot {decided['snapshot'][:12]}, engine {decided['engine']}, seed {decided['seed']}{gap}."
+    )
+
+
+def _state(document: Document) -> Iterator[Block]:
+    changed = {change["service"]: change for change in document["changes"]}
+    rows = []
+    for workload in document["workloads"]:
+        change = changed.get(workload["service"])
+        rows.append(
+            (
+                workload["service"],
+                f"{workload['need']} ({workload['because']})",
+                _line(workload["at"]),
+                _line(change["then"]) if change else "as it is",
+                "; ".join(change["why"]) if change else "nothing to do: every requirement holds, nothing better pays",
+                _line(workload["price"]),
+            )
+        )
+    yield Table(("service", "need", "now", "then", "why", "$/replica-hour"), tuple(rows))
+    yield Table(
+        ("condition", "status", "reason", "message"),
+        tuple((c["type"], c["status"], c["reason"], c["message"]) for c in document["conditions"]),
+    )
+    yield Listing(
+        "Findings",
+        tuple(f["message"] + "".join(f" → {remedy}" for remedy in f["remedies"][:1]) for f in document["findings"]),
+    )
+
+
+def _line(pairs: dict[str, Any]) -> str:
+    return " · ".join(f"{name} {value}" for name, value in pairs.items()) or "–"
+
+
+def _told(answer: dict[str, Any]) -> Iterator[Block]:
+    there = answer["there"]
+    yield Heading(
+        f"{answer['place']} was not chosen for {answer['service']}."
+        if not there
+        else f"{answer['place']} holds {there} of {answer['service']}; this is about one more."
+    )
+    rows = [("cost there", f"{answer['price']} $/replica-hour (chosen {_line(answer['chosen'])})")]
+    if answer["extra"] is not None:
+        more = f"; {answer['adds']} replicas more in all" if answer["adds"] else ""
+        pushed = f"; it would push out {', '.join(answer['displaced'])}" if answer["displaced"] else ""
+        rows.append(("one forced there", f"{answer['extra']} in {answer['tried']}{more}{pushed}"))
+    else:
+        rows.append(("one forced there", "can't be"))
+    rows.append(
+        (
+            "what fits",
+            f"{answer['fits']} more pods of this shape on real nodes ({answer['freeCores']:g} cores free, in pieces)",
+        )
+    )
+    yield Listing("In numbers", tuple(f"{what:<17} {told}" for what, told in rows))
+    yield Listing("It collides with", tuple(answer["conflict"]))
+    yield Listing("It would be chosen if", tuple(answer["chosenIf"]))

@@ -1,0 +1,207 @@
+"""A round as a document for programs, then as blocks for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from archgov.cli.failure import Exit
+from archgov.cli.output import Block, Heading, Listing, Table
+from archgov.decide.explain import Change, changes, few
+from archgov.decide.round import Round
+from archgov.decide.tell import change as relative
+from archgov.decide.tell import gap_of
+from archgov.model.condition import Kind, Reason
+from archgov.model.decision import Finding
+from archgov.model.intent import Load, PlacementIntent
+from archgov.model.quantity import HOURS_A_DAY
+
+Document = dict[str, Any]
+
+NOTHING, CHANGES, REFUSED = "Nothing", "Changes", "Refused"
+CODES: Final = {NOTHING: Exit.OK, CHANGES: Exit.CHANGES, REFUSED: Exit.REFUSED}
+# What archgov leaves as it is, for now or for good; everything else that it finds is worth knowing, no more.
+_LEFT: Final = frozenset({
+    Reason.NOT_ACTED_ON,
+    Reason.CLUSTER_UNKNOWN,
+    Reason.CLUSTER_LOST,
+    Reason.WAITING_FOR_BUDGET,
+    Reason.WAITING_FOR_READY,
+    Reason.STOPPED,
+    Reason.CONTENDED,
+    Reason.NOT_SCHEDULED,
+    Reason.SUSPENDED,
+})  # fmt: skip
+
+
+def plan_document(concluded: Round) -> Document:
+    """Everything that a plan says, with stable names."""
+    found = changes(concluded)
+    findings = _findings(concluded)
+    refused = [finding for finding in findings if finding.stalls]
+    snapshot = concluded.stage.snapshot
+    now, then = concluded.overview.allocated, concluded.overview.allocated + _difference(found)
+    return {
+        "result": REFUSED if refused else CHANGES if found else NOTHING,
+        "services": {"all": concluded.overview.workloads, "changing": len({change.workload for change in found})},
+        "cost": {"unit": "USD/day", "now": _a_day(now), "then": _a_day(then), "change": relative(now, then)},
+        "gap": _gap(concluded),
+        "lost": [str(loss) for loss in concluded.stage.lost],
+        "changes": [_change(change) for change in found],
+        "refused": [_finding(finding) for finding in refused],
+        "notDone": [_finding(f) for f in findings if not f.stalls and f.reason in _LEFT] + list(_stays(concluded)),
+        "findings": [_finding(f) for f in findings if not f.stalls and f.reason not in _LEFT],
+        "intents": [_intent(concluded, number) for number in range(len(concluded.verdicts))],
+        "snapshot": {
+            "digest": concluded.snapshot,
+            "observed": datetime.fromtimestamp(snapshot.seconds, UTC).isoformat().replace("+00:00", "Z"),
+            "notes": list(snapshot.notes),
+            "assumedPrices": concluded.overview.assumed,
+        },
+    }
+
+
+def plan_blocks(document: Document, title: str = "archgov plan") -> Iterator[Block]:
+    """A plan as people read it."""
+    yield Heading(f"{title} · {_headline(document)}")
+    yield Table(
+        ("service", "now", "then", "why", "risk", "by"),
+        tuple(
+            (
+                change["service"],
+                _places(change["now"]),
+                _places(change["then"]),
+                few(change["why"]),
+                change["risk"],
+                f"{change['intents'][0]} ({change['mode']})",
+            )
+            for change in document["changes"]
+        ),
+    )
+    yield Listing("Refused, a person has to choose", tuple(_lines(document["refused"])))
+    yield Listing("Not done, and why", tuple(_lines(document["notDone"])))
+    yield Listing("Findings", tuple(_lines(document["findings"])))
+    yield Listing("Notes", tuple(document["snapshot"]["notes"]))
+
+
+def code(document: Document) -> Exit:
+    """The exit code that a plan asks for."""
+    return CODES[document["result"]]
+
+
+def _headline(document: Document) -> str:
+    services = document["services"]
+    told = [
+        f"{services['changing']} of {services['all']:,} services change"
+        if services["changing"]
+        else f"nothing to do for {services['all']:,} services"
+    ]
+    if services["changing"]:
+        told.append(f"cost {document['cost']['change']}")
+    if document["refused"]:
+        told.append(f"{len(document['refused'])} refused")
+    if document["gap"] is not None:
+        told.append("optimal" if document["gap"] == 0 else f"within {document['gap']:.1%} of the optimum")
+    if document["lost"]:
+        told.append(f"lost: {', '.join(document['lost'])}")
+    return " · ".join(told)
+
+
+def _findings(concluded: Round) -> tuple[Finding, ...]:
+    every = (*concluded.findings, *(finding for item in concluded.advice for finding in item.plan.findings))
+    return tuple(dict.fromkeys(sorted(every, key=lambda finding: (finding.about, finding.reason, finding.message))))
+
+
+def _difference(found: Iterable[Change]) -> int:
+    """Micro-USD per hour that all changes make together; of several for one workload the first counts."""
+    first: dict[object, int] = {}
+    for change in found:
+        first.setdefault(change.workload, change.cost_after - change.cost_before)
+    return sum(first.values())
+
+
+def _gap(concluded: Round) -> float | None:
+    plans = [plan for plan in (concluded.acting, *(item.plan for item in concluded.advice)) if plan is not None]
+    gaps = [gap for plan in plans if (gap := gap_of(plan)) is not None]
+    return round(max(gaps), 6) if gaps and len(gaps) == len(plans) else None
+
+
+def _change(change: Change) -> Document:
+    return {
+        "service": str(change.workload),
+        "workload": change.workload.key,
+        "mode": change.mode.value,
+        "intents": [str(ref) for ref in change.intents],
+        "now": dict(change.before),
+        "then": dict(change.after),
+        "adds": change.adds,
+        "removes": change.removes,
+        "why": list(change.reasons),
+        "risk": _risk(change),
+        "cost": {"unit": "USD/day", "now": _a_day(change.cost_before), "then": _a_day(change.cost_after)},
+    }
+
+
+def _risk(change: Change) -> str:
+    if not change.removes:
+        return f"none leaves, {change.adds} start"
+    first = f"{change.removes} leave" + (f" after {change.adds} are Ready" if change.adds else "")
+    return first + ("" if change.guarded else "; no PodDisruptionBudget")
+
+
+def _finding(finding: Finding) -> Document:
+    return {
+        "reason": finding.reason.value,
+        "message": finding.message,
+        "about": [str(ref) for ref in finding.about],
+        "service": str(finding.workload) if finding.workload else None,
+        "remedies": list(finding.remedies),
+    }
+
+
+def _stays(concluded: Round) -> Iterator[Document]:
+    """Placements that could move nothing, because traffic stays where it arrives."""
+    stage = concluded.stage
+    for one in stage.of(PlacementIntent):
+        staying = [row for row in one.rows if stage.loads.get(row) is Load.PER_DOMAIN]
+        spread = [row for row in staying if len(stage.snapshot.fleet.spec_replicas(row)) > 1]
+        if spread and one.intent.load is Load.PER_DOMAIN:
+            yield {
+                "reason": Reason.AS_DECLARED.value,
+                "message": f"{len(spread)} services stay in their clusters: their traffic doesn't follow their replicas "
+                "(load: PerDomain)",
+                "about": [str(one.intent.common.ref)],
+                "service": None,
+                "remedies": ["declare load: FollowsReplicas where only the total matters"],
+            }
+
+
+def _intent(concluded: Round, number: int) -> Document:
+    verdict = concluded.verdicts[number]
+    ready = next((condition for condition in verdict.conditions if condition.kind is Kind.READY), None)
+    return {
+        "intent": str(verdict.intent),
+        "mode": verdict.mode.value,
+        "ready": ready.status.value if ready else "Unknown",
+        "reason": ready.reason.value if ready else "",
+        "summary": verdict.summary,
+        "workloads": verdict.workloads,
+        "survivable": list(verdict.survivable) if verdict.survivable else None,
+    }
+
+
+def _lines(findings: Iterable[Document]) -> Iterator[str]:
+    for finding in findings:
+        about = f"{finding['about'][0]}: " if finding["about"] else ""
+        ways = f" → {' · or '.join(finding['remedies'])}" if finding["remedies"] else ""
+        yield f"{about}{finding['message']}{ways}"
+
+
+def _places(replicas: dict[str, int]) -> str:
+    return " · ".join(f"{cluster} {count}" for cluster, count in replicas.items()) or "–"
+
+
+def _a_day(rate: int) -> float:
+    """Micro-USD per hour as dollars per day, to the hundredth of a cent."""
+    return round(rate * HOURS_A_DAY / 1_000_000, 4)
