@@ -288,17 +288,17 @@ def a_snapshot(
     """An observation with everything in order. now: Unix seconds."""
     return Snapshot(
         fleet=fleet,
-        intents=tuple(sorted(intents, key=lambda intent: intent.common.ref)),
+        intents=tuple(intents),
         governance=governance,
-        series=tuple(sorted(series, key=lambda one: (one.namespace, one.config_map, one.key))),
-        records=tuple(sorted(records, key=lambda record: record.workload)),
-        witnesses=tuple(sorted(witnesses, key=lambda witness: (witness.cluster, witness.name))),
-        losses=tuple(sorted(losses)),
-        decisions=tuple(sorted(decisions, key=lambda one: (one.namespace, one.decision.name))),
+        series=tuple(series),
+        records=tuple(records),
+        witnesses=tuple(witnesses),
+        losses=tuple(losses),
+        decisions=tuple(decisions),
         notes=tuple(notes),
         now=now * 1000,
         seed=seed,
-        lag=tuple(sorted((lag or {}).items())),
+        lag=tuple((lag or {}).items()),
     )
 
 

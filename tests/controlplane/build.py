@@ -43,7 +43,7 @@ def build() -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _holds_both(folder):
-            _say(f"building into {folder}; a first build takes 10 to 20 minutes on two cores")
+            _say(f"building into {folder}; a first build takes 6 to 20 minutes on two cores")
             flags = _version_flags()
             for name, package in PACKAGES.items():
                 _build_one(name, package, flags, folder)

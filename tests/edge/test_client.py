@@ -130,6 +130,28 @@ async def test_a_renewed_token_is_tried_once_more(api: FakeApi, tmp_path: Path) 
         assert len(api.requests) == 4
 
 
+class EverNew:
+    """Credentials that always have another token to offer."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+
+    async def header(self) -> str:
+        return f"Bearer {self.tokens}"
+
+    async def renew(self, rejected: str) -> bool:
+        self.tokens += 1
+        return rejected != f"Bearer {self.tokens}"
+
+
+async def test_credentials_that_are_never_good_enough_are_tried_twice(api: FakeApi) -> None:
+    api.token = "none of them"
+    async with Client(Access(api.url, EverNew())) as client:
+        with pytest.raises(ApiError, match="401 Unauthorized"):
+            await client.get("/api/v1/nodes/n1")
+    assert [r.headers["Authorization"] for r in api.requests] == ["Bearer 0", "Bearer 1"]
+
+
 async def test_a_token_file_that_is_gone_is_said() -> None:
     async with Client(Access("http://127.0.0.1:1", FromFile(Path("/nowhere/token")))) as client:
         with pytest.raises(NoAnswer, match="The token file /nowhere/token can't be read"):

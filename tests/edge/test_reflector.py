@@ -323,6 +323,18 @@ async def test_a_kind_that_is_not_served_is_empty_and_not_observed() -> None:
         await eventually(lambda: mirror.streaming)
 
 
+async def test_a_kind_that_is_served_no_more_is_empty_and_not_observed() -> None:
+    api = FakeApi()
+    api.put(PODS, a_pod("a"))
+    async with mirrored(api, replace(FAST, missing=60.0)) as mirror:
+        await eventually(lambda: mirror.streaming)
+        mirror.changes.clear()
+        api.not_served.add(PODS)
+        api.say(PODS, CUT)
+        await eventually(lambda: not mirror.state.synced)
+        assert (mirror.names, mirror.changes) == (set(), ["Pod"])
+
+
 async def test_a_snapshot_during_a_relist_sees_the_old_picture_whole() -> None:
     api = FakeApi()
     for i in range(6):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import strategies as st
 
 from archgov.optimize.placement.problem import (
@@ -28,10 +29,12 @@ CEILING = 5
 
 
 @st.composite
-def problems(draw: st.DrawFn, *, workloads: int = 3, clusters: int = 3, transient: bool | None = None) -> Problem:
-    """A problem of up to this many workloads and clusters, feasible or not."""
+def problems(
+    draw: st.DrawFn, *, workloads: int = 3, clusters: int = 3, zones: int = 3, transient: bool | None = None
+) -> Problem:
+    """A problem of up to this many workloads, clusters, and zones in each, feasible or not."""
     S, K, P = draw(st.integers(1, workloads)), draw(st.integers(1, clusters)), draw(st.integers(1, 2))
-    cluster = np.repeat(np.arange(K), [draw(st.integers(1, 3)) for _ in range(K)])
+    cluster = np.repeat(np.arange(K), [draw(st.integers(1, zones)) for _ in range(K)])
     standing = _array(draw, (S, len(cluster)), 0, 2)
     stood = np.zeros((S, K), np.int64)
     np.add.at(stood.T, cluster, standing.T)
@@ -92,3 +95,35 @@ def _rules(draw: st.DrawFn, problem: Problem) -> tuple[Rule, ...]:
                     k, p = draw(st.integers(0, K - 1)), draw(st.integers(0, P - 1))
                     rules.append(Quota(name, draw(members), k, p, draw(st.integers(0, 40))))
     return tuple(rules)
+
+
+def a_problem(
+    *,
+    now: npt.ArrayLike,
+    price: npt.ArrayLike,
+    rules: tuple[Rule, ...] = (),
+    standing: npt.ArrayLike | None = None,
+    cluster: npt.ArrayLike | None = None,
+    request: npt.ArrayLike | None = None,
+    room: npt.ArrayLike | None = None,
+    move: npt.ArrayLike | None = None,
+    free: npt.ArrayLike | None = None,
+    zone_skew: npt.ArrayLike | None = None,
+    transient: bool = False,
+) -> Problem:
+    """A problem in which every cluster is one zone, every workload is free, and nothing else costs or takes anything."""
+    have = np.array(now, np.int64)
+    S, K = have.shape
+    return Problem(
+        now=have,
+        standing=have if standing is None else np.array(standing, np.int64),
+        cluster=np.arange(K) if cluster is None else np.array(cluster, np.int64),
+        request=np.zeros((S, 1), np.int64) if request is None else np.array(request, np.int64),
+        room=np.zeros((K, 1), np.int64) if room is None else np.array(room, np.int64),
+        price=np.array(price, np.int64),
+        move=np.zeros(S, np.int64) if move is None else np.array(move, np.int64),
+        free=np.ones(S, bool) if free is None else np.array(free, bool),
+        zone_skew=np.zeros(S, np.int64) if zone_skew is None else np.array(zone_skew, np.int64),
+        rules=rules,
+        transient=transient,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -44,6 +45,8 @@ def run(kubeconfig: Kubeconfig = None, context: Context = "") -> int:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # Slim rows hold no cycles: looking for them less often halves the cost of a list of pods.
+    gc.set_threshold(100_000, 50, 100)
     try:
         return asyncio.run(operate(access(kubeconfig, context), settings(os.environ)))
     except SettingError as error:

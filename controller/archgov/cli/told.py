@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from archgov.cli.failure import Exit
 from archgov.cli.output import Block, Heading, Listing, Table
-from archgov.decide.explain import Change, changes, few
+from archgov.decide.explain import Change, changes, few, followed
 from archgov.decide.round import Round
 from archgov.decide.tell import change as relative
 from archgov.decide.tell import gap_of
@@ -41,7 +41,7 @@ def plan_document(concluded: Round) -> Document:
     findings = _findings(concluded)
     refused = [finding for finding in findings if finding.stalls]
     snapshot = concluded.stage.snapshot
-    now, then = concluded.overview.allocated, concluded.overview.allocated + _difference(found)
+    now, then = concluded.overview.allocated, concluded.overview.allocated + _difference(concluded)
     return {
         "result": REFUSED if refused else CHANGES if found else NOTHING,
         "services": {"all": concluded.overview.workloads, "changing": len({change.workload for change in found})},
@@ -113,12 +113,10 @@ def _findings(concluded: Round) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys(sorted(every, key=lambda finding: (finding.about, finding.reason, finding.message))))
 
 
-def _difference(found: Iterable[Change]) -> int:
-    """Micro-USD per hour that all changes make together; of several for one workload the first counts."""
-    first: dict[object, int] = {}
-    for change in found:
-        first.setdefault(change.workload, change.cost_after - change.cost_before)
-    return sum(first.values())
+def _difference(concluded: Round) -> int:
+    """Micro-USD per hour that following everything makes."""
+    stage = concluded.stage
+    return int((stage.base.problem.price * (followed(concluded) - stage.base.problem.now)).sum())
 
 
 def _gap(concluded: Round) -> float | None:

@@ -19,7 +19,7 @@ from archgov.model.intent import Intent, Mode
 from archgov.model.quantity import HOURS_A_DAY, usd_a_day
 from archgov.model.ref import IntentRef, WorkloadRef
 from archgov.optimize.placement.conflict import Relaxation, explain_infeasible
-from archgov.optimize.placement.judge import cost, violated
+from archgov.optimize.placement.judge import violated
 from archgov.optimize.placement.problem import AtLeast, Capacity, Fit, Problem, Quota, Solution, Status
 from archgov.optimize.placement.solve import solve
 
@@ -91,6 +91,33 @@ def changes(concluded: Round) -> tuple[Change, ...]:
     """Everything that the acting plan and every advisory plan change; acting first, then by workload."""
     found = [*_acting_changes(concluded), *_advised_changes(concluded)]
     return tuple(sorted(found, key=lambda change: (change.mode is not Mode.ENFORCE, change.workload, change.intents)))
+
+
+def followed(concluded: Round) -> Int64:
+    """(S, K) replicas once everything that is planned is followed; of several plans for a workload the first counts."""
+    stage = concluded.stage
+    if concluded.acting is None:
+        return levels(concluded)
+    n = concluded.acting.target.copy()
+    for item in concluded.advice:
+        for s in np.flatnonzero((item.plan.target != concluded.acting.target).any(axis=1)).tolist():
+            if stage.base.rows[s] in item.governed.rows and (n[s] == concluded.acting.target[s]).all():
+                n[s] = item.plan.target[s]
+    return n
+
+
+def levels(concluded: Round) -> Int64:
+    """(S, K) what spec.replicas becomes: the acting plan's target, or the levels of the fast path."""
+    stage, fleet = concluded.stage, concluded.stage.snapshot.fleet
+    if concluded.acting is not None:
+        return concluded.acting.target
+    n = stage.base.problem.now.copy()
+    s_of = {fleet.ref(row): s for s, row in enumerate(stage.base.rows)}
+    for ref, decision in _decisions(concluded).items():
+        for action in decision.actions:
+            if action.workload == ref and ref in s_of:
+                n[s_of[ref], fleet.cluster_row[action.cluster]] = action.after
+    return n
 
 
 def why_not(concluded: Round, one: Governed[Intent], row: int, place: Place) -> WhyNot:
@@ -169,26 +196,22 @@ def _advised_changes(concluded: Round) -> Iterator[Change]:
 def _emergency_changes(concluded: Round, decision_of: Mapping[WorkloadRef, Decision]) -> Iterator[Change]:
     """What the fast path raises or sheds."""
     stage, fleet = concluded.stage, concluded.stage.snapshot.fleet
-    for ref, decision in sorted(decision_of.items()):
-        row = fleet.row(ref)
-        mine = [action for action in decision.actions if action.workload == ref]
-        if row is None or row not in stage.base.rows:
+    then = levels(concluded)
+    for s, row in enumerate(stage.base.rows):
+        decision = decision_of.get(fleet.ref(row))
+        if decision is None:
             continue
-        s = stage.base.rows.index(row)
-        now = stage.base.problem.now[s]
-        then = now.copy()
-        for action in mine:
-            then[fleet.cluster_row[action.cluster]] = action.after
-        price = stage.base.problem.price[s]
+        now, price = stage.base.problem.now[s], stage.base.problem.price[s]
+        why = [f"{action.cause}: {action.why}" for action in decision.actions if action.workload == fleet.ref(row)]
         yield Change(
-            workload=ref,
+            workload=fleet.ref(row),
             intents=decision.intents,
             mode=Mode.ENFORCE,
             before=named(fleet, now),
-            after=named(fleet, then),
+            after=named(fleet, then[s]),
             cost_before=int(price @ now),
-            cost_after=int(price @ then),
-            reasons=tuple(dict.fromkeys(f"{action.cause}: {action.why}" for action in mine)),
+            cost_after=int(price @ then[s]),
+            reasons=tuple(dict.fromkeys(why)),
             guarded=bool(fleet.workloads.guarded[row]),
         )
 
@@ -399,11 +422,6 @@ def usd(micro: int) -> str:
 def a_day(rate: int) -> str:
     """An hourly difference in micro-USD as people read it: `+0.70 $/day`."""
     return f"{rate * HOURS_A_DAY / 1_000_000:+,.2f} $/day".replace("-", "−")
-
-
-def terms(plan: Plan) -> dict[str, int]:
-    """What a plan costs, micro-USD per hour by named term."""
-    return cost(plan.problem, plan.target)
 
 
 def few(texts: Iterable[str], most: int = 2) -> str:

@@ -113,7 +113,8 @@ def demanded_need(snapshot: Snapshot, governed: Governed[CapacityIntent], row: i
             remedies=("correct the place", "add its MemberCluster"),
             stalls=True,
         )
-    clamped = max(total, intent.minimum)
+    # No forecast is sure enough to take the last copy away.
+    clamped = max(total, intent.minimum, min(1, today.total))
     if intent.maximum and clamped > intent.maximum:
         return Finding(
             Reason.CONFLICT,

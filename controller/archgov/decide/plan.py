@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archgov.decide.alone import alone, concerns
+from archgov.decide.alone import alone, concerns, shares
 from archgov.decide.compose import Asked, Frame, compose
 from archgov.decide.need import Need
 from archgov.decide.select import Governed
@@ -17,8 +17,22 @@ from archgov.model.fleet import Int64
 from archgov.model.intent import Intent
 from archgov.optimize.placement.conflict import Conflict, Relaxation, explain_infeasible
 from archgov.optimize.placement.judge import broken, cost, violated
-from archgov.optimize.placement.problem import Allowed, AtLeast, Limits, Problem, Solution, Status, Survive
-from archgov.optimize.placement.solve import solve
+from archgov.optimize.placement.problem import (
+    Allowed,
+    AtLeast,
+    Capacity,
+    Limits,
+    Problem,
+    Rule,
+    Solution,
+    Status,
+    Survive,
+)
+from archgov.optimize.placement.solve import is_possible, solve
+
+# Conflicts that are explained in full in one round; an explanation takes dozens of solves.
+EXPLAINED = 10
+SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +105,51 @@ def _possible_alone(
 ) -> tuple[Asked, list[Finding]]:
     """Workloads whose own requirements collide give way before they can spoil the joint problem."""
     findings: list[Finding] = []
+    left: list[int] = []
     pending = {s for s, row in enumerate(base.rows) if row in asked.free}
     while pending:
         problem = compose(base, asked, governed)
-        stuck = set()
+        stuck, share = set(), shares(problem)
         for s in sorted(pending):
-            single = alone(problem, s)
+            single = alone(problem, s, share[s])
             if not violated(single, single.now):
                 continue
-            if solve(single, limits=engine.limits, seed=engine.seed).status is Status.INFEASIBLE:
-                conflict = explain_infeasible(single, limits=engine.limits, seed=engine.seed)
-                if conflict:
-                    asked, finding = _give_way(base, problem, asked, governed, today, conflict[0], only=s)
-                    findings.append(finding)
-                    stuck.add(s)
+            if is_possible(single, limits=engine.limits, seed=engine.seed):
+                continue
+            if len(findings) >= EXPLAINED:
+                asked = _let_go(asked, base.rows[s], today)
+                left.append(base.rows[s])
+                continue
+            conflict = explain_infeasible(single, limits=engine.limits, seed=engine.seed)
+            if conflict:
+                asked, finding = _give_way(base, problem, asked, governed, today, conflict[0], only=s)
+                findings.append(finding)
+                stuck.add(s)
         pending = {s for s in stuck if base.rows[s] in asked.free}
-    return asked, findings
+    return asked, findings + ([_many_more(base, governed, left)] if left else [])
+
+
+def _let_go(asked: Asked, row: int, today: Mapping[int, Need]) -> Asked:
+    """The same question without anybody's say over one row."""
+    return replace(
+        asked,
+        full={name: rows - {row} for name, rows in asked.full.items()},
+        free=asked.free - {row},
+        moves=asked.moves - {row},
+        needs={**asked.needs, row: today[row]},
+    )
+
+
+def _many_more(base: Frame, governed: tuple[Governed[Intent], ...], rows: list[int]) -> Finding:
+    refs = [str(base.fleet.ref(row)) for row in rows]
+    more = f" and {len(refs) - SHOWN} more" if len(refs) > SHOWN else ""
+    return Finding(
+        Reason.INFEASIBLE,
+        f"requirements of {len(refs)} more workloads collide: {', '.join(refs[:SHOWN])}{more}; they are held as they are",
+        tuple(one.intent.common.ref for one in governed if set(rows) & set(one.rows)),
+        remedies=("ask `archgov explain KIND/NAME --workload NAME` for each",),
+        stalls=True,
+    )
 
 
 def _give_way(
@@ -124,7 +167,7 @@ def _give_way(
         base.rows[s]
         for rule in problem.rules
         if rule.name in names
-        for s in (concerns(rule) if only is None else (only,))
+        for s in (_everybody(problem, rule) if only is None else (only,))
     } & set(asked.free)
     involved = [one for one in governed if any(rule.startswith(f"{one.name} ") for rule in conflict.rules)]
     finding = _collision(base, conflict, involved, concerned, problem)
@@ -133,6 +176,13 @@ def _give_way(
         if rows & asked.full.get(one.name, frozenset()):
             return _without(asked, one, rows, today), finding
     return replace(asked, free=asked.free - (concerned or asked.free)), finding
+
+
+def _everybody(problem: Problem, rule: Rule) -> tuple[int, ...]:
+    """Workloads that a rule is about: those it names, or all that use the cluster whose capacity it is."""
+    if isinstance(rule, Capacity):
+        return tuple(np.flatnonzero(problem.now[:, rule.k]).tolist())
+    return concerns(rule)
 
 
 def _without(asked: Asked, one: Governed[Intent], rows: set[int], today: dict[int, Need]) -> Asked:
@@ -240,6 +290,8 @@ def _steady(
 ) -> Int64:
     """Keeps the plan that is under way unless it fails or is beaten; moves that don't earn minImprovement are not made."""
     least = _least_improvement(governed)
+    # What may not move now stays where it is, whatever was under way.
+    incumbent = np.where(problem.free[:, None], incumbent, problem.now)
     if (incumbent != problem.now).any() and not violated(problem, incumbent):
         ours, theirs = sum(cost(problem, best).values()), sum(cost(problem, incumbent).values())
         if (theirs - ours) * 100 <= min(least.values(), default=0) * theirs:
@@ -257,12 +309,12 @@ def _least_improvement(governed: Iterable[Governed[Intent]]) -> dict[int, int]:
 
 def _worthwhile(problem: Problem, best: Int64, least: list[int]) -> Int64:
     """Takes back changes of single workloads that nothing requires and that save less than minImprovement percent of their cost."""
-    n = best.copy()
+    n, share = best.copy(), shares(problem)
     for s in range(len(n)):
         now, then = problem.now[s], n[s]
         if (now == then).all():
             continue
-        single = alone(problem, s)
+        single = alone(problem, s, share[s])
         before = int(problem.price[s] @ now)
         gain = before - sum(cost(single, n[s : s + 1]).values())
         if gain * 100 >= least[s] * before and gain > 0:

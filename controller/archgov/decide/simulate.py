@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from archgov.decide.explain import levels
 from archgov.decide.loss import FEW_MEMBERS, losses
 from archgov.decide.need import Need
 from archgov.decide.place import Place
@@ -17,7 +18,7 @@ from archgov.decide.stage import declared_needs
 from archgov.decide.survive import Loss as Assumed
 from archgov.decide.survive import floor
 from archgov.model.fit import fit
-from archgov.model.fleet import Fleet, Int64, Level, Reach, freeze
+from archgov.model.fleet import Fleet, Level, Reach, freeze
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Loss, Record, Witness
 from archgov.model.names import Names
 from archgov.model.ref import ClusterName, WorkloadRef
@@ -254,13 +255,13 @@ def _impacts(concluded: Round) -> tuple[Impact, ...]:
         return ()
     struck = np.unique(fleet.standing.workload[np.isin(fleet.standing.domain, sorted(stage.lost_domains))])
     s_of = {row: s for s, row in enumerate(stage.base.rows)}
-    levels = target(concluded)
+    then_all = levels(concluded)
     needs = {**stage.needs, **declared_needs(stage, stage.governed)}
     found = []
     for row in struck.tolist():
         today = fleet.spec_replicas(row)
         then = (
-            {k: int(n) for k, n in enumerate(levels[s_of[row]].tolist()) if n or k in today} if row in s_of else today
+            {k: int(n) for k, n in enumerate(then_all[s_of[row]].tolist()) if n or k in today} if row in s_of else today
         )
         failover = stage.first_of(row, FailoverIntent)
         need = needs[row].total if row in needs else sum(today.values())
@@ -275,19 +276,6 @@ def _impacts(concluded: Round) -> tuple[Impact, ...]:
             )
         )
     return tuple(sorted(found, key=lambda impact: (-impact.short, impact.workload)))
-
-
-def target(concluded: Round) -> Int64:
-    """(S, K) what spec.replicas becomes: the acting plan's target, or the levels of the fast path."""
-    stage = concluded.stage
-    if concluded.acting is not None:
-        return concluded.acting.target
-    n = stage.base.problem.now.copy()
-    s_of = {stage.snapshot.fleet.ref(row): s for s, row in enumerate(stage.base.rows)}
-    for effect in concluded.effects:
-        action = effect.action
-        n[s_of[action.workload], stage.snapshot.fleet.cluster_row[action.cluster]] = action.after
-    return n
 
 
 def _surviving(fleet: Fleet, row: int, replicas: dict[int, int], lost: frozenset[int]) -> int:

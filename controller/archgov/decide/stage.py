@@ -20,6 +20,9 @@ from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, L
 from archgov.model.snapshot import Snapshot
 from archgov.optimize.placement.problem import Limits
 
+# Nodes end a search the same way again; seconds only guard it.
+SECONDS = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -107,7 +110,7 @@ def set_up(snapshot: Snapshot) -> Stage:
             *home.findings,
             *_unseen(snapshot, governed),
         ),
-        engine=Engine(Limits(nodes=snapshot.governance.max_nodes), snapshot.seed),
+        engine=Engine(Limits(snapshot.governance.max_nodes, SECONDS), snapshot.seed),
         stopped=_stopped(snapshot),
     )
 

@@ -20,7 +20,6 @@ from archgov.model.fleet import (
     WorkloadTable,
     freeze,
 )
-from archgov.model.names import Names
 from archgov.model.plain import to_plain
 from archgov.model.shape import PodShape
 
@@ -99,35 +98,10 @@ def _inverse(order: Order) -> Int32:
     return inverse
 
 
-class _Padded:
-    """Names as the rows of a matrix, which sort as wholes; two steps that share the one large array."""
-
-    def __init__(self, names: Names) -> None:
-        self.length = np.diff(names.start)
-        self.rows = np.zeros((len(names), max(1, int(self.length.max(initial=0)))), np.uint8)
-        # A mask is filled row by row, which is the order of the texts: no index of each letter is needed.
-        self.rows[self._letters(self.length)] = names.text
-
-    def order(self) -> Order:
-        """The order of the names' bytes."""
-        return np.argsort(self.rows.view(f"S{self.rows.shape[1]}").ravel(), kind="stable")
-
-    def names(self, order: Order) -> Names:
-        """The names in another order."""
-        length = self.length[order]
-        start = np.zeros(len(order) + 1, np.int64)
-        np.cumsum(length, out=start[1:])
-        return Names(self.rows[order][self._letters(length)], start)
-
-    def _letters(self, length: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        return np.arange(self.rows.shape[1]) < length[:, None]
-
-
 def _workloads(table: WorkloadTable, shape_row: Int32, label_row: Int32) -> tuple[WorkloadTable, Int32]:
-    padded = _Padded(table.key)
-    order = padded.order()
+    order = table.key.order()
     ordered = WorkloadTable(
-        key=padded.names(order),
+        key=table.key.take(order),
         shape=shape_row[table.shape[order]],
         labels=label_row[table.labels[order]],
         fixed=table.fixed[order],
@@ -138,11 +112,10 @@ def _workloads(table: WorkloadTable, shape_row: Int32, label_row: Int32) -> tupl
 
 def _nodes(table: NodeTable, domain_row: Int32, class_row: Int32, column: Order) -> NodeTable:
     domain = domain_row[table.domain]
-    padded = _Padded(table.name)
-    by_name = padded.order()
+    by_name = table.name.order()
     order = by_name[np.argsort(domain[by_name], kind="stable")]
     return NodeTable(
-        name=padded.names(order),
+        name=table.name.take(order),
         domain=domain[order],
         kind=class_row[table.kind[order]],
         allocatable=table.allocatable[order[:, None], column],
@@ -152,14 +125,19 @@ def _nodes(table: NodeTable, domain_row: Int32, class_row: Int32, column: Order)
     )
 
 
+def _by_both(first: Int32, second: Int32) -> Order:
+    """The order of pairs; sorting them as single numbers takes half the time."""
+    return np.argsort(first.astype(np.int64) << 32 | second, kind="stable")
+
+
 def _deployed(table: DeployedTable, workload_row: Int32, cluster_row: Int32) -> DeployedTable:
     workload, cluster = workload_row[table.workload], cluster_row[table.cluster]
-    order = np.lexsort((cluster, workload))
+    order = _by_both(workload, cluster)
     return DeployedTable(workload[order], cluster[order], table.replicas[order], table.ready[order], table.uid[order])
 
 
 def _standing(table: StandingTable, workload_row: Int32, domain_row: Int32) -> StandingTable:
     workload, domain = workload_row[table.workload], domain_row[table.domain]
-    order = np.lexsort((domain, workload))
+    order = _by_both(workload, domain)
     order = order[table.replicas[order] > 0]
     return StandingTable(workload[order], domain[order], table.replicas[order], table.ready[order])

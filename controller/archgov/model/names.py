@@ -51,6 +51,35 @@ class Names:
         """The rows whose name begins so; the names must be in the order of their bytes."""
         return range(self._first(prefix.encode()), self._first(prefix.encode() + b"\xff"))
 
+    def order(self) -> npt.NDArray[np.intp]:
+        """The rows in the order of the names' bytes."""
+        return np.argsort(self._words(), kind="stable")
+
+    def is_ordered(self) -> bool:
+        """Whether each name is below the next one, so that none comes twice."""
+        words = self._words()
+        return bool((words[:-1] < words[1:]).all())
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Names:
+        """The names of these rows, without making a text of each."""
+        length = np.diff(self.start)[rows]
+        start = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(length, out=start[1:])
+        padded = self._padded()
+        return Names(padded[rows][np.arange(padded.shape[1]) < length[:, None]], start)
+
+    def _words(self) -> npt.NDArray[np.bytes_]:
+        padded = self._padded()
+        return padded.view(f"S{padded.shape[1]}").ravel()
+
+    def _padded(self) -> npt.NDArray[np.uint8]:
+        """(S, longest name) bytes, 0 after the end of each name."""
+        length = np.diff(self.start)
+        padded = np.zeros((len(self), max(1, int(length.max(initial=0)))), np.uint8)
+        # A mask is filled row by row, which is the order of the texts: no index of each letter is needed.
+        padded[np.arange(padded.shape[1]) < length[:, None]] = self.text
+        return padded
+
     def _first(self, wanted: bytes) -> int:
         low, high = 0, len(self)
         while low < high:

@@ -13,7 +13,8 @@ from typing import Any, Union
 
 def to_plain(value: Any) -> Any:
     """Lists, texts, numbers, None that say everything about a value; a dataclass is [its name, its fields in order]."""
-    return _writer(type(value))(value)
+    kind: Any = type(value)
+    return _writer(kind)(value)
 
 
 def from_plain(kind: Any, plain: Any) -> Any:
@@ -30,7 +31,7 @@ def from_plain(kind: Any, plain: Any) -> Any:
 
 @cache
 def _writer(kind: Any) -> Callable[[Any], Any]:
-    if is_dataclass(kind):
+    if _is_record(kind):
         name, names = kind.__name__, [field.name for field in fields(kind)]
         return lambda value: [name, *[to_plain(getattr(value, field)) for field in names]]
     if issubclass(kind, Enum):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
+from io import BytesIO
+from sys import intern
 from typing import IO, Any
 
 import numpy as np
@@ -30,6 +34,7 @@ from archgov.model.plain import from_plain, to_plain
 from archgov.model.ref import DomainRef
 from archgov.model.selector import Labels
 from archgov.model.shape import NodeClass, PodShape
+from archgov.model.sound import first_flaw
 
 FORMAT = 1
 
@@ -63,8 +68,8 @@ class Snapshot:
     """Everything a round may look at. `now` (Unix milliseconds), `seed` and `lag` (cluster, milliseconds) are beside the content.
 
     Attributes:
-        intents, series, records, witnesses, losses, decisions: in order of their names. notes: facts worth showing beside
-        every result, such as prices that were assumed.
+        intents, series, records, witnesses, losses, decisions: in the order of their names, however they were given.
+        notes: facts worth showing beside every result, such as prices that were assumed.
     """
 
     fleet: Fleet
@@ -79,6 +84,11 @@ class Snapshot:
     now: int = 0
     seed: int = 1
     lag: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Puts everything in order: what was observed in another order is the same, and must be decided the same."""
+        for name, key in _ORDER.items():
+            object.__setattr__(self, name, tuple(sorted(getattr(self, name), key=key)))
 
     @cached_property
     def digest(self) -> str:
@@ -97,8 +107,9 @@ class Snapshot:
     def _content(self) -> dict[str, Any]:
         parts = {name: getattr(self, name) for name in _CONTENT}
         small = {name: getattr(self.fleet, name) for name in _SMALL}
+        # Pairs of texts are plain as they are, and there may be a million sets of them.
         return {name: to_plain(value) for name, value in {**parts, **small}.items()} | {
-            "resources": list(self.fleet.resources)
+            "label_sets": self.fleet.label_sets,
         }
 
 
@@ -112,11 +123,21 @@ _CONTENT: dict[str, Any] = {
     "decisions": tuple[OpenDecision, ...],
     "notes": tuple[str, ...],
 }
+_ORDER: dict[str, Callable[[Any], Any]] = {
+    "intents": lambda intent: intent.common.ref,
+    "series": lambda series: (series.namespace, series.config_map, series.key),
+    "records": lambda record: record.workload,
+    "witnesses": lambda witness: (witness.cluster, witness.zone, witness.name),
+    "losses": lambda loss: loss,
+    "decisions": lambda kept: (kept.namespace, kept.decision.name),
+    "lag": lambda entry: entry,
+}
+_BESIDE: dict[str, Any] = {"now": int, "seed": int, "lag": tuple[tuple[str, int], ...]}
 _SMALL: dict[str, Any] = {
+    "resources": tuple[str, ...],
     "clusters": tuple[Cluster, ...],
     "domains": tuple[DomainRef, ...],
     "node_classes": tuple[NodeClass, ...],
-    "label_sets": tuple[Labels, ...],
     "shapes": tuple[PodShape, ...],
     "quotas": tuple[Quota, ...],
 }
@@ -131,7 +152,7 @@ _TABLES: dict[str, type] = {
 def save(snapshot: Snapshot, file: IO[bytes]) -> None:
     """Writes one file: a zip archive of arrays in numpy's format, with the small values as JSON."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        beside = {"now": snapshot.now, "seed": snapshot.seed, "lag": snapshot.lag}
+        beside = {name: to_plain(getattr(snapshot, name)) for name in _BESIDE}
         archive.writestr("content.json", _dump({"format": FORMAT, **snapshot._content(), **beside}))  # noqa: SLF001 same module
         for name, array in _arrays(snapshot.fleet):
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -147,8 +168,25 @@ def load(file: IO[bytes]) -> Snapshot:
     try:
         with zipfile.ZipFile(file) as archive:
             return _load(archive)
-    except (zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         raise BadSnapshot(f"this file holds no snapshot of format {FORMAT}: {error}") from error
+
+
+# Everything that reading values of the wrong type, length or spelling raises.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+)
 
 
 def _load(archive: zipfile.ZipFile) -> Snapshot:
@@ -159,15 +197,16 @@ def _load(archive: zipfile.ZipFile) -> Snapshot:
     small = {name: from_plain(kind, content[name]) for name, kind in _SMALL.items()}
     fit = _array(archive, "fit")
     fit.setflags(write=False)
-    fleet = Fleet(resources=tuple(content["resources"]), fit=fit, **small, **tables)
-    parts = {name: from_plain(kind, content[name]) for name, kind in _CONTENT.items()}
-    return Snapshot(
-        fleet=fleet,
-        now=content["now"],
-        seed=content["seed"],
-        lag=tuple((cluster, lag) for cluster, lag in content["lag"]),
-        **parts,
-    )
+    fleet = Fleet(label_sets=_label_sets(content["label_sets"]), fit=fit, **small, **tables)
+    if (flaw := first_flaw(fleet)) is not None:
+        raise BadSnapshot(f"its tables disagree: {flaw}")
+    parts = {name: from_plain(kind, content[name]) for name, kind in (_CONTENT | _BESIDE).items()}
+    return Snapshot(fleet=fleet, **parts)
+
+
+def _label_sets(plain: Any) -> tuple[Labels, ...]:
+    """As from_plain would read them, with each text kept once: there may be a million sets, and most say the same."""
+    return tuple(tuple((intern(key), intern(value)) for key, value in labels) for labels in plain)
 
 
 def _table(archive: zipfile.ZipFile, name: str, kind: type) -> Any:
@@ -184,9 +223,10 @@ def _table(archive: zipfile.ZipFile, name: str, kind: type) -> Any:
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    with archive.open(f"{name}.npy") as member:
-        array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        return array
+    # Read whole, so that its checksum is compared before anything is made of it.
+    member = BytesIO(archive.read(f"{name}.npy"))
+    array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    return array
 
 
 def _arrays(fleet: Fleet) -> Iterator[tuple[str, npt.NDArray[Any]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -52,6 +53,12 @@ class Program:
         self.whole.append(whole)
         return len(self.cost) - 1
 
+    def without_cost(self) -> Program:
+        """The same program where every point costs nothing, so that the first one found ends the search."""
+        free = copy(self)
+        free.cost = [0.0] * len(self.cost)
+        return free
+
     def row(self, terms: Iterable[Term], *, lower: float = -math.inf, upper: float = math.inf) -> int:
         """The index of a new row; a column that occurs twice counts with the sum of its coefficients."""
         merged: dict[int, float] = {}
@@ -70,13 +77,14 @@ class Effort:
     """Work first, so that a replay ends alike; seconds are an outer guard.
 
     Attributes:
-        absolute_gap: the search may end this close to its bound.
+        absolute_gap: the search may end this close to its bound. relative_gap: as a share of the objective.
     """
 
     nodes: int
     seconds: float
     seed: int
     absolute_gap: float = 0.0
+    relative_gap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,9 +124,13 @@ def _loaded(program: Program, effort: Effort, *, relaxed: bool) -> highspy.Highs
         ("output_flag", False),
         ("threads", 1),
         ("random_seed", effort.seed % (1 << 31)),
-        ("mip_rel_gap", 0.0),
+        ("mip_rel_gap", effort.relative_gap),
         ("mip_abs_gap", effort.absolute_gap),
         ("mip_max_nodes", effort.nodes),
+        (
+            "mip_detect_symmetry",
+            False,
+        ),  # takes longer than all else in large programs, where no two workloads are alike
         ("time_limit", effort.seconds),
     ):
         solver.setOptionValue(option, value)

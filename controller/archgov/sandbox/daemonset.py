@@ -6,7 +6,7 @@ from typing import Any
 
 from .cluster import Cluster, Deletion, Write
 from .deployment import template_hash
-from .fit import admits, pinned_to
+from .fit import admits, keeps, pinned_to
 from .objects import (
     Key,
     Object,
@@ -63,22 +63,22 @@ class DaemonSets:
         template = mapping(spec(body).get("template"))
         revision = template_hash(template)
         wanted = self._template(template)
-        homes = {name(n) for n in self._cluster.store.each("nodes") if admits(n, mapping(wanted.get("spec")))}
+        nodes = list(self._cluster.store.each("nodes"))
+        homes = {name(node) for node in nodes if keeps(node, mapping(wanted.get("spec")))}
         if not is_leaving(body):
-            self._balance(body, wanted, homes, revision)
+            opened = {name(node) for node in nodes if admits(node, mapping(wanted.get("spec")))}
+            self._balance(body, wanted, homes, opened, revision)
         self._report(body, homes, revision)
 
-    def _balance(self, body: Object, wanted: Object, homes: set[str], revision: str) -> None:
+    def _balance(self, body: Object, wanted: Object, homes: set[str], opened: set[str], revision: str) -> None:
         held: set[str] = set()
         for pod in pods_of(self._cluster, body):
             home = target_node(pod)
             belongs = home in homes and home not in held and labels(pod).get(REVISION_LABEL) == revision
-            if not is_active(pod) or belongs:
-                held.add(home)
-            else:
-                held.add(home)
+            held.add(home)
+            if is_active(pod) and not belongs:
                 self._cluster.delete(_write("delete"), self._cluster.registry.by_key("pods"), key(pod), Deletion())
-        for home in sorted(homes - held):
+        for home in sorted(opened - held):
             pod_name = f"{name(body)}-{self._cluster.suffix()}"
             pod = pod_from(body, pod_name, _pinned(wanted, home), **{REVISION_LABEL: revision})
             self._cluster.create(_write("create"), self._cluster.registry.by_key("pods"), pod)

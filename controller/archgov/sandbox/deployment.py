@@ -153,12 +153,15 @@ class Deployments:
         total = _asked(current) + sum(map(_asked, old))
         grown = min(wanted, _asked(current) + max(0, wanted + surge - total)) if _asked(current) <= wanted else wanted
         self._resize(body, current, grown)
-        ready = _ready(current) + sum(map(_ready, old))
-        # Old replicas that aren't ready may always go; ready ones only down to the floor.
-        spare = max(0, ready - (wanted - unavailable))
+        # Statuses lag behind: what was asked to go but is still reported must not count twice.
+        floor = wanted - unavailable
+        room = total - floor - max(0, _asked(current) - _ready(current))
+        spare = _ready(current) + sum(map(_ready, old)) - floor
         for each in old:
             broken = max(0, _asked(each) - _ready(each))
-            step = min(_asked(each), broken + spare)
+            healthy = min(_asked(each) - broken, max(0, spare))
+            step = min(broken + healthy, max(0, room))
+            room -= step
             spare -= max(0, step - broken)
             self._resize(body, each, _asked(each) - step)
 

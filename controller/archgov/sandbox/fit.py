@@ -87,13 +87,18 @@ def _compare(text: str, values: list[str]) -> int:
     return 0 if limit is None else int(text) - limit
 
 
-def untolerated(node: Object, wanted: Object) -> Object | None:
-    """The first taint that keeps the pod from being scheduled to the node."""
+def keeps(node: Object, wanted: Object) -> bool:
+    """Whether the pod spec may stay where it runs already."""
+    return selects(node, wanted) and untolerated(node, wanted, effects=("NoExecute",)) is None
+
+
+def untolerated(node: Object, wanted: Object, effects: tuple[str, ...] = ("NoSchedule", "NoExecute")) -> Object | None:
+    """The first taint of these effects that keeps the pod off the node."""
     tolerations = [mapping(each) for each in listing(wanted.get("tolerations"))]
     taints = [mapping(each) for each in listing(spec(node).get("taints"))]
     if spec(node).get("unschedulable") and _UNSCHEDULABLE["key"] not in {taint.get("key") for taint in taints}:
         taints.append(_UNSCHEDULABLE)
-    hard = (taint for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute"))
+    hard = (taint for taint in taints if taint.get("effect") in effects)
     return next((taint for taint in hard if not any(tolerates(t, taint) for t in tolerations)), None)
 
 

@@ -150,8 +150,7 @@ class Sandbox:
         for member in self._members.values():
             member.cluster.agenda.stop()
         await asyncio.gather(*(member.server.stop() for member in self._members.values()))
-        for witness in self._witnesses.values():
-            witness.stop()
+        await asyncio.gather(*(witness.stop() for witness in self._witnesses.values()))
         run.journal.flush()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:

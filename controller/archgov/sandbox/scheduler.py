@@ -244,7 +244,7 @@ class Scheduler:
                 for text in self._reasons(reason, nodes.bodies[i], pod, nodes.capacity[i] - nodes.used[i], need):
                     reasons[text] = reasons.get(text, 0) + 1
             open_nodes &= mask
-        listed = ", ".join(f"{count} {text}" for text, count in sorted(reasons.items()))
+        listed = ", ".join(sorted(f"{count} {text}" for text, count in reasons.items()))
         helpless = f"preemption: 0/{total} nodes are available: {total} Preemption is not helpful for scheduling."
         return f"0/{total} nodes are available: {listed}. {helpless}"
 

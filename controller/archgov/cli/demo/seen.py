@@ -41,6 +41,23 @@ def decisions(hub: Cluster) -> list[Mapping[str, Any]]:
     return hub.items(collection("decisions"))
 
 
+def carried_out(hub: Cluster) -> list[str]:
+    """What verified decisions did, a line per workload: where replicas went, where they came from, what for."""
+    moved: dict[str, list[str]] = {}
+    why: dict[str, str] = {}
+    for decision in decisions(hub):
+        if decision.get("status", {}).get("outcome") != "Verified":
+            continue
+        for action in decision["spec"]["actions"]:
+            name = f"{action['workload']['namespace']}/{action['workload']['name']}"
+            moved.setdefault(name, []).append(f"{action['cluster']} {action['before']}→{action['after']}")
+            why[name] = action.get("why", "")
+    return [
+        f"{name}: {', '.join(steps)}" + (f"  ({why[name]})" if why[name] else "")
+        for name, steps in sorted(moved.items())
+    ]
+
+
 def fleet_status(hub: Cluster) -> Mapping[str, Any]:
     """The status of the one Fleet object; empty before the first round."""
     fleets = hub.items(collection("fleets"))

@@ -119,6 +119,8 @@ def intents_are_carried_out(teller: Teller) -> None:
     took = teller.until("intents are carried out", FIXED_POINT, open_questions)
     for intent in seen.intents(teller.the.hub):
         teller.voice.say(_line(intent))
+    for line in seen.carried_out(teller.the.hub):
+        teller.voice.say(f"    {line}")
     teller.voice.say(f"  fixed point after {took:.1f} s: nothing left to do\n")
 
 

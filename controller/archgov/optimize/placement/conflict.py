@@ -1,13 +1,15 @@
 """Why no placement exists: an irreducible set of named rules that collide, then what relaxing each of them would take.
 
-The set is found by QuickXplain (Junker 2004) over the names of rules, so that all rules of one declared line stand or fall together;
-it is irreducible: without any one of its names the others can hold. A problem may hold another conflict beside it.
+The set is found by QuickXplain (Junker 2004) over the names of rules, so that all rules of one declared line stand or
+fall together; it is irreducible: without any one of its names the others can hold. A problem may hold another conflict
+beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -24,11 +26,10 @@ from archgov.optimize.placement.problem import (
     Problem,
     Quota,
     Rule,
-    Status,
     Survive,
     Total,
 )
-from archgov.optimize.placement.solve import solve
+from archgov.optimize.placement.solve import is_possible
 
 Possible = Callable[[Problem], bool]
 
@@ -41,8 +42,8 @@ class Relaxation:
     """A change of one rule that is enough by itself, verified by solving.
 
     Attributes:
-        rule: its name. kind: its type's name. before, to: the number that was asked, the nearest one that works; for Allowed `to` is the
-            cluster that would have to be allowed too.
+        rule: its name. kind: its type's name. before, to: the number that was asked, the nearest one that works; for
+            Allowed `to` is the cluster that would have to be allowed too.
     """
 
     rule: str
@@ -63,13 +64,14 @@ def explain_infeasible(problem: Problem, *, limits: Limits, seed: int) -> tuple[
     """One irreducible conflict with its ways out; nothing when the rules can hold, or when work ran out before that was known."""
 
     def possible(some: Problem) -> bool:
-        return solve(some, limits=limits, seed=seed).status is not Status.INFEASIBLE
+        return is_possible(some, limits=limits, seed=seed)
 
     if possible(problem):
         return ()
     names = tuple(dict.fromkeys(rule.name for rule in problem.rules))
     core = _quick_explain(problem, (), (), names, possible)
-    return (Conflict(tuple(sorted(core)), tuple(_relaxations(problem, core, possible))[:MOST_RELAXATIONS]),)
+    ways_out = islice(_relaxations(problem, core, possible), MOST_RELAXATIONS)
+    return (Conflict(tuple(sorted(core)), tuple(ways_out)),)
 
 
 def _quick_explain(

@@ -244,8 +244,11 @@ class _Encoder:
         if len(inside) == len(zones):
             return 1
         best = max(int(self.problem.standing[s, j]) for j in inside)
-        evenly = max(stood, m * (len(zones) - 1) + 1) if m > 0 else math.inf
-        return stood - best + 1 if best >= 1 else evenly
+        if best >= 1:
+            return stood - best + 1
+        # An empty zone gets its first replica once every other one is m ahead of it.
+        ahead = sum(max(0, m - int(self.problem.standing[s, j])) for j in zones)
+        return stood + ahead - m + 1 if m > 0 else math.inf
 
     # -- zones
 

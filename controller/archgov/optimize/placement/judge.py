@@ -3,13 +3,14 @@
 It is the specification of the rules, kept plain, and knows no solver. Letters as in `problem`. Three readings need an
 argument.
 
-Zones. archgov sets totals per cluster; the scheduler picks the zone. For a zone j of cluster k with Z zones, x =
-standing[s,j], T = stood[s,k], a = (n - T)^+ replicas added there and m = zone_skew[s]:
-    at_most(j)   every added replica may go to j, and removed ones may all leave from elsewhere: min(n, x + a). The
-                 scheduler adds to a zone with a hard spread only while no other is more than m behind: at most floor((n
-                 + m (Z-1)) / Z), or the x that were there before.
-    at_least(j)  every removed replica may leave from j: (x - (T - n)^+)^+. Where none is removed a hard spread puts at
-                 least ceil((n - m (Z-1)) / Z) into each zone.
+Zones. archgov sets totals per cluster; the scheduler picks the zone, and a ReplicaSet which replica to remove. For a zone
+j of cluster k with Z zones, x = standing[s,j], T = stood[s,k], a = (n - T)^+ replicas added there and m = zone_skew[s]:
+    at_most(j)   every added replica may go to j, and removed ones may all leave from elsewhere: min(n, x + a). With a hard
+                 spread the scheduler adds to a zone only while it stays within m of the emptiest one: no more than
+                 floor((n + m (Z-1)) / Z), or the x that were there before.
+    at_least(j)  every removed replica may leave from j: (x - (T - n)^+)^+. With a hard spread j gets one more when the
+                 others can't take it: the smallest v >= x with a <= (v - x) + sum over others i of (v + m - x_i)^+; from
+                 an even start that is ceil((n - m (Z-1)) / Z).
 A set of domains counts a cluster that lies wholly inside with its n, and one that lies partly inside with the sum over
 its zones, never more than n.
 
@@ -23,6 +24,7 @@ count them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -54,7 +56,9 @@ from archgov.optimize.placement.problem import (
 # An objective and a bound this close, relative to the objective, are the same number.
 SAME = 1e-9
 
-Count = Callable[[int, int, int, int, int], int]  # x, stood, n, m, Z -> replicas in one zone
+Count = Callable[
+    [int, list[int], int, int], int
+]  # zone, what stands in each zone of the cluster, n, m -> replicas there
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +132,28 @@ def _inside(problem: Problem, s: int, domains: Iterable[int], n_row: Sequence[in
         if len(inside) == len(zones):
             found += n
             continue
-        stood = sum(standing[j] for j in zones)
-        found += min(n, sum(count(standing[j], stood, n, m, len(zones)) for j in inside))
+        here = [standing[j] for j in zones]
+        found += min(n, sum(count(zones.index(j), here, n, m) for j in inside))
     return found
 
 
-def _most(x: int, stood: int, n: int, m: int, zones: int) -> int:
-    open_end = min(n, x + max(0, n - stood))
-    return min(open_end, max(x, (n + m * (zones - 1)) // zones)) if m > 0 else open_end
+def _most(zone: int, standing: list[int], n: int, m: int) -> int:
+    x, Z = standing[zone], len(standing)
+    open_end = min(n, x + max(0, n - sum(standing)))
+    return min(open_end, max(x, (n + m * (Z - 1)) // Z)) if m > 0 else open_end
 
 
-def _least(x: int, stood: int, n: int, m: int, zones: int) -> int:
-    if m > 0 and n >= stood:
-        return max(x, -((m * (zones - 1) - n) // zones), 0)
-    return max(0, x - max(0, stood - n))
+def _least(zone: int, standing: list[int], n: int, m: int) -> int:
+    x, added = standing[zone], n - sum(standing)
+    if m == 0 or added <= 0:
+        return max(0, x + min(0, added))
+    held = range(x, x + added)
+    return x + bisect_left(held, True, key=lambda here: added <= here - x + _elsewhere(zone, standing, here + m))
+
+
+def _elsewhere(zone: int, standing: list[int], level: int) -> int:
+    """Replicas that the other zones take until each of them holds this many."""
+    return sum(max(0, level - x) for other, x in enumerate(standing) if other != zone)
 
 
 class _Use:

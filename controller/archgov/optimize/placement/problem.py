@@ -207,9 +207,8 @@ class Solution:
     Attributes:
         n: (S, K) int64; today's placement when there is no plan.
         objective: micro-USD per hour. bound: no plan costs less; None where nothing was proved.
-        prices: (K, P) float64, micro-USD per unit of a resource and hour; they imply a bound by themselves
-        (`bound.proven`).
-        stopped_by: "proof", "nodes" or "seconds".
+        prices: (K, P) float64, micro-USD per unit of a resource and hour; `bound.proven` says what they prove.
+        stopped_by: "proof", "gap" (close enough for a large problem), "nodes" or "seconds".
     """
 
     status: Status

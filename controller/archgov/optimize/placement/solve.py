@@ -26,6 +26,14 @@ from archgov.optimize.solver import ENGINE, Answer, Effort, Outcome, minimise
 # The share of an objective by which the solver's own arithmetic may be off.
 BLUR = 2e-10
 
+# A node of the search costs about as much as the program has variables; `Limits.nodes` are those of a program of this many.
+USUAL = 100
+
+# Up to EXACT variables the search goes on until nothing cheaper can exist; beyond, until at most the share NEAR could be saved:
+# the proof of the last tenth of a percent took minutes there, and no plan that saves so little is worth a disruption.
+EXACT = 2_000
+NEAR = 1e-3
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
@@ -59,6 +67,17 @@ def solve(problem: Problem, *, limits: Limits, seed: int, start: Int64 | None = 
     return _with_plan(best, floor, searched, prices, seed, found.stopped_by)
 
 
+def is_possible(problem: Problem, *, limits: Limits, seed: int) -> bool:
+    """Whether some placement keeps every rule; also true when work runs out before that is known."""
+    if _candidate(problem, problem.now) is not None:
+        return True
+    encoding = encode(problem)
+    if encoding is None:
+        return False
+    found = minimise(encoding.program.without_cost(), _effort(encoding, limits, seed))
+    return found.outcome is not Outcome.INFEASIBLE
+
+
 def _candidate(problem: Problem, n: Int64) -> _Candidate | None:
     if n.shape != problem.now.shape or (n < 0).any() or (n != problem.now)[~problem.free].any() or violated(problem, n):
         return None
@@ -73,8 +92,15 @@ def _cheapest(first: _Candidate | None, second: _Candidate | None) -> _Candidate
 
 
 def _effort(encoding: Encoding, limits: Limits, seed: int) -> Effort:
-    # Plans differ by whole quanta, so a bound within half of one leaves no room for a better plan.
-    return Effort(limits.nodes, limits.seconds, seed, absolute_gap=0.5 * encoding.quantum / encoding.scale)
+    variables = len(encoding.program.cost)
+    return Effort(
+        nodes=max(1, limits.nodes * USUAL // max(USUAL, variables)),
+        seconds=limits.seconds,
+        seed=seed,
+        # Plans differ by whole quanta, so a bound within half of one leaves no room for a better plan.
+        absolute_gap=0.5 * encoding.quantum / encoding.scale,
+        relative_gap=0.0 if variables <= EXACT else NEAR,
+    )
 
 
 def _prices(problem: Problem, encoding: Encoding, relaxed: Answer) -> npt.NDArray[np.float64]:
@@ -119,6 +145,8 @@ def _with_plan(
     by_prices = _same(best.objective, floor) or floor >= searched
     bound = min(floor if by_prices else searched, best.objective)
     status = Status.OPTIMAL if _same(best.objective, bound) else Status.FEASIBLE
+    if status == Status.FEASIBLE and stopped_by == "proof":
+        stopped_by = "gap"
     return Solution(
         status=status,
         n=_frozen(best.n),
