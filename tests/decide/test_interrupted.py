@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from archgov.model.decision import Outcome
 from archgov.model.fleet import Reach
@@ -55,4 +56,4 @@ def test_a_budget_of_whole_seconds_never_grants_too_early() -> None:
     for _ in range(10):
         taken += [world.now for effect in world.step().effects if effect.action.removes]
     # The first may have been taken at the end of its second, the other is at the beginning of its own.
-    assert [second - first > 3 for first, second in zip(taken, taken[1:], strict=False)] == [True]
+    assert [second - first > 3 for first, second in pairwise(taken)] == [True]

@@ -13,7 +13,7 @@ from archgov.model.fleet import Fleet, Int64, Level, Reach, Scope
 from archgov.model.quantity import HOURS_A_DAY
 from archgov.optimize.placement import judge
 
-MOST_ROWS, MOST_SCOPES = 40, 16
+MOST_ROWS, MOST_SCOPES = 40, 12
 # Width of a bar that is full.
 FULL = 320.0
 
@@ -161,8 +161,8 @@ def _changed(concluded: Round, then: Int64, s_of: dict[int, int], row: int) -> b
 
 
 def _share(left: int, need: int) -> int:
-    """Whole percent, rounded down, so that 99.9 % isn't everything."""
-    return 100 * left // need if need else 100
+    """Whole percent, rounded down, so that 99.9 % isn't everything; more than everything is no better than that."""
+    return min(100, 100 * left // need) if need else 100
 
 
 def _a_day(rate: int) -> float:

@@ -72,7 +72,7 @@ def plan_blocks(document: Document, title: str = "archgov plan") -> Iterator[Blo
                 change["service"],
                 _places(change["now"]),
                 _places(change["then"]),
-                few(change["why"]),
+                few(change["why"], 1),
                 change["risk"],
                 f"{change['intents'][0]} ({change['mode']})",
             )
@@ -126,6 +126,8 @@ def _gap(concluded: Round) -> float | None:
 
 
 def _change(change: Change) -> Document:
+    # Whose requirement it is stands beside it; only what others ask for is worth a name.
+    asked_by = f" ({change.intents[0]})"
     return {
         "service": str(change.workload),
         "workload": change.workload.key,
@@ -135,7 +137,12 @@ def _change(change: Change) -> Document:
         "then": dict(change.after),
         "adds": change.adds,
         "removes": change.removes,
-        "why": list(change.reasons),
+        "why": [reason.removesuffix(asked_by) for reason in change.reasons],
+        "moves": [
+            {"cluster": cluster, "now": dict(change.before).get(cluster, 0), "then": dict(change.after).get(cluster, 0)}
+            for cluster in sorted({*dict(change.before), *dict(change.after)})
+            if dict(change.before).get(cluster, 0) != dict(change.after).get(cluster, 0)
+        ],
         "risk": _risk(change),
         "cost": {"unit": "USD/day", "now": _a_day(change.cost_before), "then": _a_day(change.cost_after)},
     }

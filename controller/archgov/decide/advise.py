@@ -50,7 +50,8 @@ def _advice(stage: Stage, acting: Plan, one: Governed[Intent]) -> Advice:
     asked = Asked(
         rows=base.rows,
         free=rows,
-        full={one.name: rows},
+        # While something is lost the next loss can't be asked for: what is left has just taken over.
+        full={} if stage.lost and isinstance(one.intent, FailoverIntent) else {one.name: rows},
         moves=movable(stage, (one,)),
         needs={**acting.asked.needs, **declared_needs(stage, (one,))},
         loads=stage.loads,

@@ -255,7 +255,8 @@ def _change(
 def _reasons(ref: WorkloadRef, problem: Problem, s: int, before: Int64, more: int) -> tuple[str, ...]:
     """Declared requirements that the former placement breaks; without any, what is gained."""
     wrong = [v for v in violated(alone(problem, s), before[s : s + 1]) if v.kind not in _PHYSICAL]
-    found = tuple(dict.fromkeys(in_words(v.rule).replace(f"{ref} ", "") for v in wrong if v.rule))
+    told = (in_words(v.rule).replace(f"{ref} survives", "would not survive").replace(f"{ref} ", "") for v in wrong)
+    found = tuple(dict.fromkeys(text for text in told if text))
     if found:
         return found
     return (f"saves {usd_a_day(-more)}",) if more < 0 else ("makes room for others",)

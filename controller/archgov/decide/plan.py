@@ -205,7 +205,9 @@ def _collision(
 ) -> Finding:
     refs = [base.fleet.ref(row) for row in sorted(concerned)]
     who = ", ".join(map(str, refs[:3])) + (f" and {len(refs) - 3} more" if len(refs) > 3 else "")
-    message = f"{who}: {len(conflict.rules)} requirements collide: " + "; ".join(conflict.rules)
+    mine = f"{involved[0].name} " if len(involved) == 1 else ""
+    told = "; ".join(rule.removeprefix(mine) for rule in conflict.rules)
+    message = f"{who}: {len(conflict.rules)} requirements collide: {told}"
     rules = [rule for rule in problem.rules if rule.name in conflict.rules]
     remedies = [_remedy(base, relaxation) for relaxation in conflict.relaxations]
     if any(isinstance(rule, AtLeast) for rule in rules) and any(isinstance(rule, Allowed) for rule in rules):

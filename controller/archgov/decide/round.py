@@ -229,6 +229,8 @@ def _round(
         verdicts=tuple(
             verdict(stage, one, acting, advice, target, released, under_way, findings)
             for one in stage.selection.governed
+            # The fast path asks nothing of the others, so it says nothing of them.
+            if acting is not None or isinstance(one.intent, FailoverIntent)
         ),
         findings=tuple(dict.fromkeys(findings)),
         overview=overview(stage.snapshot.fleet),

@@ -23,6 +23,7 @@ from archgov.model.ref import IntentRef
 from archgov.optimize.placement import judge
 
 MOST_FINDINGS = 20
+LONGEST = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def _summary(
         return "suspended"
     stalling = next((finding for finding in about if finding.stalls), None)
     if stalling is not None:
-        return f"{stalling.reason}: {stalling.message}"[:200]
+        return _short(stalling)
     if not moves and not waits:
         return "as declared"
     gap = gap_of(plan) if plan else None
@@ -148,6 +149,12 @@ def _summary(
     if one.enforced:
         return told if moves else "waits until every replica is Ready"
     return f"{'would change' if one.intent.common.mode is Mode.OBSERVE else 'recommends'} {told}"
+
+
+def _short(finding: Finding) -> str:
+    """A finding in a line; what exactly collides stands in the conditions."""
+    told = finding.message.split("collide", 1)[0] + "collide" if "collide" in finding.message else finding.message
+    return f"{finding.reason}: {told}"[:LONGEST]
 
 
 def _need(stage: Stage, one: Governed[Intent], mine: Advice | None, acting: Plan | None) -> int | None:

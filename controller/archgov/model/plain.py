@@ -72,9 +72,16 @@ def _is_record(kind: Any) -> bool:
 def _tuple_reader(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         each = _reader(arguments[0])
-        return lambda plain: tuple(each(item) for item in plain)
+        return lambda plain: tuple(each(item) for item in _items(plain))
     readers = [_reader(argument) for argument in arguments]
-    return lambda plain: tuple(read(item) for read, item in zip(readers, plain, strict=True))
+    return lambda plain: tuple(read(item) for read, item in zip(readers, _items(plain), strict=True))
+
+
+def _items(plain: Any) -> list[Any]:
+    # A text would pass for a list of its letters.
+    if not isinstance(plain, list):
+        raise TypeError(f"expected a list, found {str(plain)[:80]}")
+    return plain
 
 
 def _union_reader(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:

@@ -150,13 +150,19 @@ _TABLES: dict[str, type] = {
 
 
 def save(snapshot: Snapshot, file: IO[bytes]) -> None:
-    """Writes one file: a zip archive of arrays in numpy's format, with the small values as JSON."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    """Writes one file: a zip archive of arrays in numpy's format, with the small values as JSON. It depends on the snapshot alone."""
+    with zipfile.ZipFile(file, "w") as archive:
         beside = {name: to_plain(getattr(snapshot, name)) for name in _BESIDE}
-        archive.writestr("content.json", _dump({"format": FORMAT, **snapshot._content(), **beside}))  # noqa: SLF001 same module
+        _write(archive, "content.json", _dump({"format": FORMAT, **snapshot._content(), **beside}))  # noqa: SLF001 same module
         for name, array in _arrays(snapshot.fleet):
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            column = BytesIO()
+            np.lib.format.write_array(column, np.ascontiguousarray(array), allow_pickle=False)
+            _write(archive, f"{name}.npy", column.getbuffer())
+
+
+def _write(archive: zipfile.ZipFile, name: str, content: bytes | memoryview) -> None:
+    # A ZipInfo made from the name alone carries a fixed date; zipfile would ask the clock for one.
+    archive.writestr(zipfile.ZipInfo(name), bytes(content), zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def load(file: IO[bytes]) -> Snapshot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def monotonic() -> float:
@@ -18,12 +19,18 @@ def moment() -> datetime:
 
 def now() -> str:
     """The wall clock as metav1.Time writes it, to the second."""
-    return moment().strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _text(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def now_micro() -> str:
     """The wall clock as metav1.MicroTime writes it."""
-    return moment().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second, micro = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_text(second)[:-1]}.{micro:06d}Z"
 
 
 def seconds_since(text: str | None) -> float | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ import orjson
 from archgov.model.selector import Selector
 
 from . import fit
-from .objects import Key, Object, key, labels, listing, mapping, name, namespace, selector, spec, status
+from .objects import Key, Object, is_leaving, key, labels, listing, mapping, name, namespace, selector, spec, status
 from .pods import Amounts, amounts, is_done, node_of, requests
-from .store import Event, Store
+from .store import Change, Event, Store
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+_Label = tuple[str, str] | None
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
@@ -37,14 +38,6 @@ class _Tenant:
     namespace: str
     labels: dict[str, str]
     terms: tuple[Term, ...]
-
-
-@dataclass(slots=True)
-class _Tracker:
-    """How many pods on each node satisfy a predicate."""
-
-    matches: Callable[[_Tenant], int]
-    counts: Counts = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def anti_terms(pod: Object) -> tuple[Term, ...]:
@@ -69,7 +62,10 @@ class Nodes:
         self._tenants: dict[Key, _Tenant] = {}
         self._masks: dict[bytes, Any] = {}
         self._domains: dict[str, tuple[Counts, int]] = {}
-        self._trackers: dict[Any, _Tracker] = {}
+        self._staying: set[Key] = set()  # a pod on its way out takes room, yet no longer counts for spreading
+        self._matching: dict[tuple[str, Selector], Counts] = {}
+        self._matching_by_label: dict[tuple[str, _Label], list[tuple[Selector, Counts]]] = {}
+        self._carrying: dict[Term, Counts] = {}
         self.bodies: list[Object] = []
         self.index: dict[str, int] = {}
         self.resources: dict[str, int] = {"pods": 0, "cpu": 1, "memory": 2}
@@ -106,7 +102,10 @@ class Nodes:
         self.used = np.zeros_like(self.capacity)
         self._masks.clear()
         self._domains.clear()
-        self._trackers.clear()
+        self._matching.clear()
+        self._matching_by_label.clear()
+        self._carrying.clear()
+        self._staying.clear()
         self._tenants.clear()
         for pod in self._store.each("pods"):
             self._settle(pod)
@@ -136,10 +135,12 @@ class Nodes:
         if self._stale:
             return
         pod, at = event.now, key(event.now)
-        if event.change == "DELETED" or is_done(pod) or not node_of(pod):
+        if event.change is Change.DELETED or is_done(pod) or not node_of(pod):
             self._leave(at)
         elif at not in self._tenants:
             self._settle(pod)
+        elif is_leaving(pod):
+            self._uncount(at)
 
     def _settle(self, pod: Object) -> None:
         node = self.index.get(node_of(pod))
@@ -148,15 +149,33 @@ class Nodes:
         tenant = _Tenant(node, self.need(pod), namespace(pod), labels(pod), anti_terms(pod))
         self._tenants[key(pod)] = tenant
         self.used[node] += tenant.need
-        for tracker in self._trackers.values():
-            tracker.counts[node] += tracker.matches(tenant)
+        for term in tenant.terms:
+            self._carrying.setdefault(term, np.zeros(len(self.bodies), dtype=np.int64))[node] += 1
+        if not is_leaving(pod):
+            self._staying.add(key(pod))
+            self._count(tenant, 1)
 
     def _leave(self, at: Key) -> None:
+        self._uncount(at)
         tenant = self._tenants.pop(at, None)
-        if tenant is not None:
-            self.used[tenant.node] -= tenant.need
-            for tracker in self._trackers.values():
-                tracker.counts[tenant.node] -= tracker.matches(tenant)
+        if tenant is None:
+            return
+        self.used[tenant.node] -= tenant.need
+        for term in tenant.terms:
+            self._carrying[term][tenant.node] -= 1
+            if not self._carrying[term].any():
+                del self._carrying[term]
+
+    def _uncount(self, at: Key) -> None:
+        if at in self._staying:
+            self._staying.remove(at)
+            self._count(self._tenants[at], -1)
+
+    def _count(self, tenant: _Tenant, sign: int) -> None:
+        for label in (None, *tenant.labels.items()):
+            for wanted, counts in self._matching_by_label.get((tenant.namespace, label), ()):
+                if wanted.matches(tenant.labels):
+                    counts[tenant.node] += sign
 
     def each(self, wanted: Object, what: str, question: Callable[[Object, Object], Any]) -> Any:
         """The answers of all nodes to a question about a pod spec, asked once for all pods that are alike in it."""
@@ -191,21 +210,19 @@ class Nodes:
         return self._domains[topology]
 
     def matching(self, home: str, wanted: Selector) -> Counts:
-        """How many pods of a namespace that satisfy the selector stand on each node."""
-        return self._tracked(("pods", home, wanted), lambda t: int(t.namespace == home and wanted.matches(t.labels)))
-
-    def carrying(self, term: Term) -> Counts:
-        """How many pods with that anti-affinity term stand on each node."""
-        return self._tracked(("terms", term), lambda t: t.terms.count(term))
-
-    def terms(self) -> Iterable[Term]:
-        """All anti-affinity terms of pods that stand on nodes."""
-        return {term for tenant in self._tenants.values() if tenant.terms for term in tenant.terms}
-
-    def _tracked(self, what: Any, matches: Callable[[_Tenant], int]) -> Counts:
-        if what not in self._trackers:
+        """How many staying pods of a namespace that satisfy the selector stand on each node."""
+        if (home, wanted) not in self._matching:
             counts = np.zeros(len(self.bodies), dtype=np.int64)
-            for tenant in self._tenants.values():
-                counts[tenant.node] += matches(tenant)
-            self._trackers[what] = _Tracker(matches, counts)
-        return self._trackers[what].counts
+            for at in self._staying:
+                tenant = self._tenants[at]
+                if tenant.namespace == home and wanted.matches(tenant.labels):
+                    counts[tenant.node] += 1
+            self._matching[home, wanted] = counts
+            # Whoever matches has the first label, so only pods with it need to be asked.
+            first = wanted.labels[0] if wanted.labels else None
+            self._matching_by_label.setdefault((home, first), []).append((wanted, counts))
+        return self._matching[home, wanted]
+
+    def carrying(self) -> list[tuple[Term, Counts]]:
+        """The anti-affinity terms of pods that stand on nodes, with how many carriers stand on each."""
+        return list(self._carrying.items())

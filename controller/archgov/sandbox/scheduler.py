@@ -186,11 +186,11 @@ class Scheduler:
     def _anti_masks(self, pod: Object) -> Iterator[Mask]:
         nodes = self._nodes
         for term in anti_terms(pod):
-            held: Counts = np.sum([nodes.matching(home, term.selector) for home in term.namespaces], axis=0)
-            yield self._free_of(term, held)
-        for term in nodes.terms():
+            alike: Counts = np.sum([nodes.matching(home, term.selector) for home in term.namespaces], axis=0)
+            yield self._free_of(term, alike)
+        for term, held in nodes.carrying():
             if namespace(pod) in term.namespaces and term.selector.matches(labels(pod)):
-                yield self._free_of(term, nodes.carrying(term))
+                yield self._free_of(term, held)
 
     def _free_of(self, term: Term, held: Counts) -> Mask:
         domain, total = self._nodes.domains(term.topology)

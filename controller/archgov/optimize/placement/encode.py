@@ -109,7 +109,7 @@ class _Encoder:
         largest = int(np.abs(costs).max()) / self.quantum
         self.scale = self.quantum * 2.0 ** max(0, math.ceil(math.log2(max(largest, 1.0) / LARGEST_COST)))
         self.n = {
-            (s, k): self._whole(limits.low[s, k], limits.high[s, k], cost=problem.price[s, k] / self.scale)
+            (s, k): self._whole(limits.low[s, k], limits.wide[s, k], cost=problem.price[s, k] / self.scale)
             for s in np.flatnonzero(free).tolist()
             for k in range(problem.now.shape[1])
         }
@@ -192,8 +192,7 @@ class _Encoder:
     # -- limits of one workload
 
     def _total(self, s: int) -> None:
-        least, most = int(self.limits.least[s]), int(self.limits.most[s])
-        self.program.row(self._all(s).terms, lower=least, upper=most)
+        self.program.row(self._all(s).terms, lower=int(self.limits.least[s]), upper=int(self.limits.ceiling[s]))
 
     def _share(self, rule: MaxShare) -> None:
         s, p, c = rule.s, rule.percent, max(1, rule.tolerated)
@@ -340,7 +339,7 @@ class _Encoder:
         """The row of one resource of a cluster with its unit; None where it cannot bind."""
         request, spare = self.problem.request[:, p], int(self.spare[k, p])
         asking = [s for s in np.flatnonzero(self.problem.free).tolist() if request[s] > 0]
-        high = self.limits.high[:, k]
+        high = self.limits.wide[:, k]
         held = np.maximum(high, self.problem.now[:, k]) if self.problem.transient else high
         if int((request[asking] * held[asking]).sum()) <= spare:
             return None

@@ -33,25 +33,33 @@ from archgov.optimize.placement.problem import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reach:
-    """Limits of n (S, K) and N (S,); `low` above `high` somewhere means that there is no plan."""
+    """Limits of n (S, K) and N (S,); `low` above `high` somewhere means that there is no plan.
+
+    Attributes:
+        wide, ceiling: as `high` and `most`, but blind to Capacity. Whoever wants to know what room is worth has to leave it to the
+            rows of Capacity alone to limit anything.
+    """
 
     low: Int64
     high: Int64
+    wide: Int64
     least: Int64
     most: Int64
+    ceiling: Int64
 
 
 def reach(problem: Problem) -> Reach:
     """The limits that every plan worth looking at keeps."""
     low, high = np.zeros_like(problem.now), np.repeat(_beyond(problem)[:, None], problem.now.shape[1], axis=1)
-    least, most = np.zeros(len(problem.now), np.int64), high.sum(axis=1)
-    spare, stood = spare_room(problem), problem.stood
+    least, ceiling = np.zeros(len(problem.now), np.int64), high.sum(axis=1)
+    fits, stood = high.copy(), problem.stood
+    spare = spare_room(problem)
     for rule in problem.rules:
         match rule:
             case Total(s=s, floor=floor) | Survive(s=s, floor=floor):
                 least[s] = max(least[s], floor)
             case Ceiling(s=s, cap=cap):
-                most[s] = min(most[s], cap)
+                ceiling[s] = min(ceiling[s], cap)
             case AtLeast(s=s, k=k, floor=floor):
                 low[s, k] = max(low[s, k], floor)
             case AtMost(s=s, k=k, cap=cap):
@@ -60,7 +68,7 @@ def reach(problem: Problem) -> Reach:
                 high[s, [k for k in range(high.shape[1]) if k not in clusters]] = 0
             case Capacity(k=k, p=p):
                 asks = problem.request[:, p] > 0
-                high[asks, k] = np.minimum(high[asks, k], spare[k, p] // problem.request[asks, p])
+                fits[asks, k] = np.minimum(fits[asks, k], spare[k, p] // problem.request[asks, p])
             case Fit(k=k):
                 joining = sorted(set(rule.members))
                 high[joining, k] = np.minimum(high[joining, k], stood[joining, k] + fit_left(problem, rule))
@@ -70,9 +78,16 @@ def reach(problem: Problem) -> Reach:
                         high[s, k] = min(high[s, k], problem.now[s, k] + max(0, limit) // asked)
             case MaxShare() | MinDomains():
                 continue
-    least, most = np.maximum(least, low.sum(axis=1)), np.minimum(most, high.sum(axis=1))
-    high = np.minimum(high, (most - (low.sum(axis=1)))[:, None] + low)
-    return Reach(low, high, least, most)
+    least = np.maximum(least, low.sum(axis=1))
+    wide, ceiling = _together(low, high, ceiling)
+    high, most = _together(low, np.minimum(high, fits), ceiling)
+    return Reach(low, high, wide, least, most, ceiling)
+
+
+def _together(low: Int64, high: Int64, most: Int64) -> tuple[Int64, Int64]:
+    """Limits of n and N that take each other into account."""
+    most = np.minimum(most, high.sum(axis=1))
+    return np.minimum(high, (most - low.sum(axis=1))[:, None] + low), most
 
 
 def spare_room(problem: Problem) -> Int64:
