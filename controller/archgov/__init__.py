@@ -1,4 +1,5 @@
 """archgov: declarative architecture governance for Kubernetes fleets."""
+
 from __future__ import annotations
 
 __version__ = "0.1.0"

@@ -1,4 +1,5 @@
 """`python -m archgov` is the program `archgov`."""
+
 from __future__ import annotations
 
 from archgov.cli.main import main

@@ -114,7 +114,7 @@ def test_replicas_stand_where_their_nodes_are_and_are_ready_on_ready_nodes_only(
     assert dict(fleet.ready_replicas(0)) == {0: 1}
 
 
-def test_a_pod_takes_room_until_it_is_gone_whoever_owns_it() -> None:
+def test_a_pod_takes_room_until_it_leaves_whoever_owns_it() -> None:
     cart = deployment("shop/cart", 1)
     fleet = fleet_of(
         seen(
@@ -129,8 +129,8 @@ def test_a_pod_takes_room_until_it_is_gone_whoever_owns_it() -> None:
         )
     )
     cpu, pods = fleet.resources.index("cpu"), fleet.resources.index("pods")
-    assert fleet.nodes.used[0, cpu] == 2250
-    assert fleet.nodes.used[0, pods] == 3
+    assert fleet.nodes.used[0, cpu] == 1250
+    assert fleet.nodes.used[0, pods] == 2
 
 
 def test_workloads_of_system_namespaces_are_load_and_nothing_else() -> None:

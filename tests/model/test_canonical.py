@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archgov.model.canonical import canonical
@@ -73,6 +73,7 @@ def shuffled(fleet: Fleet, dice: np.random.Generator) -> Fleet:
     )
 
 
+@settings(max_examples=40)
 @given(raw_fleets(), st.integers(0, 2**32))
 def test_content_in_any_order_has_one_digest(raw: Fleet, seed: int) -> None:
     dice = np.random.default_rng(seed)
@@ -81,6 +82,7 @@ def test_content_in_any_order_has_one_digest(raw: Fleet, seed: int) -> None:
     assert Snapshot(canonical(shuffled(canonical(raw), dice))).digest == digest
 
 
+@settings(max_examples=40)
 @given(raw_fleets())
 def test_a_canonical_fleet_is_sound_and_stays_as_it_is(raw: Fleet) -> None:
     fleet = canonical(raw)
@@ -88,6 +90,7 @@ def test_a_canonical_fleet_is_sound_and_stays_as_it_is(raw: Fleet) -> None:
     assert Snapshot(canonical(fleet)).digest == Snapshot(fleet).digest
 
 
+@settings(max_examples=40)
 @given(raw_fleets())
 def test_every_workload_keeps_what_it_has(raw: Fleet) -> None:
     fleet = canonical(raw)

@@ -253,7 +253,7 @@ def test_a_file_that_is_no_snapshot_is_refused(content: bytes) -> None:
         loaded(content)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.integers(0, len(FULL) - 1), st.integers(1, 255))
 def test_a_flipped_byte_is_noticed_or_harmless(at: int, flip: int) -> None:
     damaged = FULL[:at] + bytes([FULL[at] ^ flip]) + FULL[at + 1 :]
@@ -264,7 +264,7 @@ def test_a_flipped_byte_is_noticed_or_harmless(at: int, flip: int) -> None:
     assert snapshot.digest == a_full_snapshot().digest
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.integers(0, len(FULL) - 1))
 def test_a_file_cut_short_is_refused(length: int) -> None:
     with pytest.raises(BadSnapshot):

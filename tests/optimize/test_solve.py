@@ -31,7 +31,7 @@ def answer(problem: Problem, *, limits: Limits | None = None, start: Int64 | Non
     return solve(problem, limits=limits or Limits(), seed=7, start=start)
 
 
-@settings(max_examples=250)
+@settings(max_examples=300)
 @given(problems())
 def test_an_answer_is_the_optimum_of_full_enumeration_with_a_bound_that_meets_it(problem: Problem) -> None:
     solution, truth = answer(problem), best(problem)
@@ -177,6 +177,17 @@ def test_a_cluster_over_its_room_may_keep_but_not_add() -> None:
     kept = answer(replace(problem, rules=(*problem.rules, Total("total", 0, 3))))
     grown = answer(replace(problem, rules=(*problem.rules, Total("total", 0, 4))))
     assert (kept.n.tolist(), grown.n.tolist()) == ([[3, 0]], [[3, 1]])
+
+
+def test_a_cluster_without_room_takes_nobody_when_old_and_new_have_to_fit() -> None:
+    problem = a_problem(
+        now=[[0, 0]],
+        price=[[1, 9]],
+        request=[[7]],
+        rules=(Capacity("room", 0, 0), Total("total", 0, 1)),
+        transient=True,
+    )
+    assert answer(problem).n.tolist() == [[0, 1]]
 
 
 def test_bytes_and_millicores_are_kept_to_the_last_unit() -> None:

@@ -174,7 +174,7 @@ def _stays(concluded: Round) -> Iterator[Document]:
         if spread and one.intent.load is Load.PER_DOMAIN:
             yield {
                 "reason": Reason.AS_DECLARED.value,
-                "message": f"{len(spread)} services stay in their clusters: their traffic doesn't follow their replicas "
+                "message": f"{_counted(len(spread), 'service')} left in place: traffic doesn't follow replicas there "
                 "(load: PerDomain)",
                 "about": [str(one.intent.common.ref)],
                 "service": None,
@@ -205,6 +205,11 @@ def _lines(findings: Iterable[Document]) -> Iterator[str]:
 
 def _places(replicas: dict[str, int]) -> str:
     return " · ".join(f"{cluster} {count}" for cluster, count in replicas.items()) or "–"
+
+
+def _counted(number: int, what: str) -> str:
+    """`1 service is`, `3 services are`."""
+    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
 
 
 def _a_day(rate: int) -> float:

@@ -77,7 +77,7 @@ def answer(
                 raised.add(claim.row)
         if left:
             short.append((claim, left))
-    shed = _shed(base, answered, short, level)
+    shed = _shed(base, answered, short, level, room)
     return Answer(
         level, tuple(sorted(raised)), shed, tuple(_lacking(base, claim, left, bool(shed)) for claim, left in short)
     )
@@ -174,29 +174,52 @@ def _holds(room: Int64, request: Int64) -> int:
 
 
 def _shed(
-    base: Frame, failovers: list[Governed[FailoverIntent]], short: list[tuple[_Claim, int]], level: Int64
+    base: Frame,
+    failovers: list[Governed[FailoverIntent]],
+    short: list[tuple[_Claim, int]],
+    level: Int64,
+    room: Int64,
 ) -> tuple[int, ...]:
-    """Lowers `level` of sheddable workloads where higher tiers lack room; returns their rows."""
+    """Lowers `level` of sheddable workloads where higher tiers lack `room` (K, P); returns their rows."""
     s_of = {row: s for s, row in enumerate(base.rows)}
+    lowest_first = sorted(failovers, key=lambda one: (-one.intent.tier, one.name))
     shed: set[int] = set()
-    for claim, left in short:
-        lacking = left * base.problem.request[claim.s]
-        for one in sorted(failovers, key=lambda one: (-one.intent.tier, one.name)):
-            intent = one.intent
-            if intent.shed is None or intent.tier <= claim.tier:
-                continue
-            for s, row in ((s_of[row], row) for row in one.rows):
-                for k in claim.clusters:
-                    spare = min(int(level[s, k]), int(level[s].sum()) - intent.shed)
-                    request = base.problem.request[s]
-                    need = request > 0
-                    wanted = int(np.max(-(-np.maximum(lacking[need], 0) // request[need]), initial=0))
-                    cut = max(0, min(spare, wanted))
-                    if cut:
-                        level[s, k] -= cut
-                        lacking = lacking - cut * request
-                        shed.add(row)
+    for claim, lacking in short:
+        asked, left = base.problem.request[claim.s], lacking
+        lower = [
+            (s_of[row], row, one.intent.shed)
+            for one in lowest_first
+            if one.intent.tier > claim.tier
+            for row in one.rows
+        ]
+        for k in claim.clusters:
+            # What was shed a moment ago still stands there; its room is counted on, or more would go each round.
+            leaving = [
+                (s, max(0, int(base.problem.stood[s, k] - base.problem.now[s, k])))
+                for s, _, least in lower
+                if least is not None
+            ]
+            coming = sum((count * base.problem.request[s] for s, count in leaving), np.zeros_like(asked))
+            left -= min(left, _holds(room[k] + coming, asked)) if coming.any() else 0
+            for s, row, least in lower:
+                if least is None or left <= 0:
+                    continue
+                spare = max(0, min(int(level[s, k]), int(level[s].sum()) - least))
+                cut = min(spare, _in_the_way(left, asked, room[k], base.problem.request[s]))
+                if cut:
+                    level[s, k] -= cut
+                    shed.add(row)
+                    left -= min(left, _holds(room[k] + cut * base.problem.request[s], asked))
     return tuple(sorted(shed))
+
+
+def _in_the_way(count: int, asked: Int64, room: Int64, request: Int64) -> int:
+    """Replicas of `request` each that must go so that `count` of `asked` each find room."""
+    lacking = count * asked - np.maximum(room, 0)
+    # Where there is room in all but no node has enough of it, the pieces that are asked for have to come free.
+    lacking = np.where((lacking > 0).any(), lacking, count * asked)
+    useful = (lacking > 0) & (request > 0)
+    return int((-(-lacking[useful] // request[useful])).max(initial=0))
 
 
 def _lacking(base: Frame, claim: _Claim, left: int, shedding: bool) -> Finding:

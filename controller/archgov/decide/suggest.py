@@ -65,8 +65,8 @@ class _Ground:
 def suggest(snapshot: Snapshot) -> Suggestions:
     """Intents for what nobody declared yet, each planned before it is suggested.
 
-    Planning the describing ones changes nothing. Planning a mending one changes something; the loss that it names is survived
-    then. No workload is described and mended at once, for then two intents would ask for different things.
+    Planning the describing ones changes nothing. Planning a mending one, alone or with all others, changes something; the loss
+    that it names is survived then.
     """
     fleet = snapshot.fleet
     spec = np.bincount(fleet.deployed.workload, weights=fleet.deployed.replicas, minlength=len(fleet.workloads.key))
@@ -77,26 +77,29 @@ def suggest(snapshot: Snapshot) -> Suggestions:
     if today.acting is None:
         return Suggestions((), (), ("a loss is being answered; today's state is none to describe",))
     mending, left = _mends(ground)
-    mended = {row for one in mending for row in _rows_of(ground, one.intent)}
-    placed, protected = (
-        {row for one in today.stage.of(kind) for row in one.rows} | mended for kind in (PlacementIntent, FailoverIntent)
-    )
-    describing = [*_placements(ground, placed), *_failovers(ground, protected)]
-    return Suggestions(tuple(_verified(snapshot, describing)), tuple(mending), tuple(left))
+    placed, protected = ({row for one in today.stage.of(kind) for row in one.rows} for kind in _KINDS)
+    spread = {row for one in mending if isinstance(one.intent, PlacementIntent) for row in _rows_of(ground, one.intent)}
+    leaving = {row for one in mending for row in _rows_of(ground, one.intent)}
+    describing = [*_placements(ground, placed | spread, leaving), *_failovers(ground, protected)]
+    kept = _beside(snapshot, _verified(snapshot, describing), mending)
+    return Suggestions(tuple(kept), tuple(mending), tuple(left))
+
+
+_KINDS = (PlacementIntent, FailoverIntent)
 
 
 # --------------------------------------------------------------------------------------------- what is good today
 
 
-def _placements(ground: _Ground, taken: Collection[int]) -> Iterator[Suggestion]:
-    """Residency as it is, with the widest spread that there is."""
+def _placements(ground: _Ground, taken: Collection[int], leaving: Collection[int]) -> Iterator[Suggestion]:
+    """Residency as it is, with the widest spread that there is; who is mended may have to leave its region."""
     fleet = ground.snapshot.fleet
     regions = {cluster.region for cluster in fleet.clusters}
     groups: dict[tuple[str, tuple[str, ...], Level | None], list[int]] = defaultdict(list)
     for row in ground.s.keys() - taken:
         n = ground.problem.now[ground.s[row]]
         lived = {fleet.clusters[k].region for k in np.flatnonzero(n).tolist()}
-        allowed = tuple(sorted(lived)) if lived < regions else ()
+        allowed = tuple(sorted(lived)) if lived < regions and row not in leaving else ()
         level = _spread_over(ground, row)
         if allowed or level:
             groups[fleet.ref(row).namespace, allowed, level].append(row)
@@ -185,6 +188,25 @@ def _verified(snapshot: Snapshot, found: list[Suggestion]) -> list[Suggestion]:
             return found
         found = kept
     return []
+
+
+def _beside(snapshot: Snapshot, describing: list[Suggestion], mending: list[Suggestion]) -> list[Suggestion]:
+    """The describing ones that let every mending one do what it does alone."""
+    alone = {change.workload: change.after for one in mending for change in changes(_with(snapshot, [one]))}
+    while describing and mending:
+        concluded = _with(snapshot, [*describing, *mending])
+        wrong = {ref for ref in _stalled(concluded) if ref in {one.intent.common.ref for one in describing}}
+        together = {change.workload: change.after for change in changes(concluded)}
+        lost = {ref.namespace for ref, after in alone.items() if together.get(ref) != after}
+        kept = [
+            one
+            for one in describing
+            if one.intent.common.ref not in wrong and one.intent.common.ref.namespace not in lost
+        ]
+        if len(kept) == len(describing):
+            break
+        describing = kept
+    return describing
 
 
 # ----------------------------------------------------------------------------------------------- what is bad today

@@ -7,11 +7,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from archgov.decide.round import Effect
 from archgov.edge.client import MERGE_PATCH, Api, ApiError
-from archgov.edge.members import Members
 from archgov.edge.observe import Seen, uid_bytes
 from archgov.edge.rows import DeploymentRow
 from archgov.edge.tree import Json
@@ -35,11 +34,24 @@ class Result(StrEnum):
     UNANSWERED = "unanswered"  # it may have happened or not
 
 
+class Places(Protocol):
+    """Where effects take place."""
+
+    def api(self, cluster: ClusterName) -> Api | None:
+        """The API server of a cluster, while it is seen."""
+
+    def deployments(self, workload: WorkloadRef) -> Mapping[ClusterName, DeploymentRow]:
+        """The newest rows of a workload, by cluster, where it is seen."""
+
+    def wrote(self, cluster: ClusterName, uid: str, scale: Json) -> None:
+        """Remembers what a write of replicas returned."""
+
+
 class Effects:
     """Carries effects out; `refused` says what the API servers refused the last time, other than for a race."""
 
-    def __init__(self, members: Members, alarm: asyncio.Event) -> None:
-        self._members = members
+    def __init__(self, places: Places, alarm: asyncio.Event) -> None:
+        self._places = places
         self._alarm = alarm
         self.refused: dict[WorkloadRef, str] = {}
 
@@ -63,7 +75,7 @@ class Effects:
 
     async def _one(self, effect: Effect, counted: Mapping[WorkloadRef, int]) -> Result:
         action = effect.action
-        api, rows = self._members.api(action.cluster), self._members.deployments(action.workload)
+        api, rows = self._places.api(action.cluster), self._places.deployments(action.workload)
         row = rows.get(action.cluster)
         if api is None or row is None:
             return Result.GONE
@@ -85,7 +97,7 @@ class Effects:
             if error.status not in (0, CONFLICT):
                 self.refused[action.workload] = f"{action.workload} in {action.cluster}: {error}"
             return Result.REFUSED if error.status else Result.UNANSWERED
-        self._members.wrote(action.cluster, row.uid, written)
+        self._places.wrote(action.cluster, row.uid, written)
         LOG.info("an effect was carried out", extra=told)
         return Result.DONE
 

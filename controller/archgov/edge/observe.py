@@ -404,7 +404,8 @@ def _node_table(
     for seen in clusters:
         for pod in seen.pods:
             number = at.get((seen.member.name, pod.node))
-            if number is not None and pod.is_load:
+            # One on its way out gives its room back in a moment; counted, a loss would shed more with each round until then.
+            if number is not None and pod.is_load and not pod.terminating:
                 asked = _amounts(pod.requests, resources)
                 used[number] += (*asked[:2], 1, *asked[3:])
     return NodeTable(

@@ -13,8 +13,7 @@ import aiohttp
 from archgov.api.member_cluster import Probe
 from archgov.model.intent import Witness
 
-EVERY: Final = 1.0
-TIMEOUT: Final = 1.0
+SECONDS: Final = 1.0  # between probes, and at most for each
 # One lost packet is no silence.
 MISSES: Final = 2
 ALIVE_BELOW: Final = 500
@@ -23,8 +22,9 @@ ALIVE_BELOW: Final = 500
 class Witnesses:
     """Keeps asking a changing set of witnesses; `current` is what they said last."""
 
-    def __init__(self, on_change: Callable[[str], None]) -> None:
+    def __init__(self, on_change: Callable[[str], None], seconds: float = SECONDS) -> None:
         self._on_change = on_change
+        self._seconds = seconds
         self._said: dict[tuple[str, str], Witness] = {}
         self._misses: dict[tuple[str, str], int] = {}
         self._tasks: dict[Probe, asyncio.Task[None]] = {}
@@ -55,13 +55,13 @@ class Witnesses:
     async def _keep_asking(self, probe: Probe) -> None:
         while True:
             self._note(probe, answered=await self._ask(probe.url))
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(self._seconds)
 
     async def _ask(self, url: str) -> bool:
         # A witness is asked on a fresh connection: an old one could outlive what it stands for.
         self._session = self._session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
         try:
-            timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+            timeout = aiohttp.ClientTimeout(total=self._seconds)
             async with self._session.get(url, timeout=timeout, allow_redirects=False) as answer:
                 return answer.status < ALIVE_BELOW
         except (aiohttp.ClientError, TimeoutError, OSError):

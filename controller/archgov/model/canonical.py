@@ -81,7 +81,7 @@ def _sorted(values: Sequence[T], key: Callable[[T], Any] = _text) -> tuple[tuple
 
 def _sorted_used(values: Sequence[T], column: Int32, key: Callable[[T], Any] = _text) -> tuple[tuple[T, ...], Int32]:
     """The same of those values that a column refers to: what nothing uses is no content. Rows of the others are -1."""
-    used = np.unique(column)
+    used = np.flatnonzero(np.bincount(column, minlength=len(values)))
     ordered, used_row = _sorted([values[row] for row in used.tolist()], key)
     row = np.full(len(values), -1, np.int32)
     row[used] = used_row

@@ -150,7 +150,7 @@ _TABLES: dict[str, type] = {
 
 
 def save(snapshot: Snapshot, file: IO[bytes]) -> None:
-    """Writes one file: a zip archive of arrays in numpy's format, with the small values as JSON. It depends on the snapshot alone."""
+    """Writes one file, whose bytes depend on the snapshot alone: a zip of arrays in numpy's format, with small values as JSON."""
     with zipfile.ZipFile(file, "w") as archive:
         beside = {name: to_plain(getattr(snapshot, name)) for name in _BESIDE}
         _write(archive, "content.json", _dump({"format": FORMAT, **snapshot._content(), **beside}))  # noqa: SLF001 same module

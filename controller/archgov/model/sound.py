@@ -113,8 +113,8 @@ def _orders(fleet: Fleet) -> Iterator[str]:
 
 def _odd(keys: Names) -> str | None:
     """A key that has not exactly two slashes."""
-    slashes = np.concatenate([[0], np.cumsum(keys.text == _SLASH)])
-    rows = np.flatnonzero(np.diff(slashes[keys.start]) != 2)
+    slashes = np.flatnonzero(keys.text == _SLASH)
+    rows = np.flatnonzero(np.diff(np.searchsorted(slashes, keys.start)) != 2)
     return keys[int(rows[0])] if len(rows) else None
 
 

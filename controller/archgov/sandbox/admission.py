@@ -106,9 +106,33 @@ def _pod(body: Object) -> Object:
     return {**body, "spec": wanted}
 
 
-def pod_status(body: Object) -> Object:
-    """The status with which a pod is born."""
-    return {"phase": "Pending", "qosClass": _quality(spec(body))}
+# What Go writes although nobody said it.
+_FIRST_STATUS: dict[str, dict[str, Any]] = {
+    "namespaces": {"phase": "Active"},
+    "replicasets.apps": {"replicas": 0},
+    "statefulsets.apps": {"replicas": 0, "availableReplicas": 0},
+    "daemonsets.apps": {
+        "currentNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberReady": 0,
+    },
+    "poddisruptionbudgets.policy": {
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "disruptionsAllowed": 0,
+        "expectedPods": 0,
+    },
+    "horizontalpodautoscalers.autoscaling": {"desiredReplicas": 0, "currentMetrics": None},
+}
+
+
+def first_status(resource: Resource, body: Object) -> Object:
+    """The status with which an object of a built-in kind is born; what it brings along counts more."""
+    born = _FIRST_STATUS.get(resource.qualified, {})
+    if resource.qualified == "pods":
+        born = {"phase": "Pending", "qosClass": _quality(spec(body))}
+    return {**born, **mapping(body.get("status"))}
 
 
 def _quality(wanted: Object) -> str:

@@ -48,6 +48,10 @@ class Agenda:
         self._paused = False
         self._wake()
 
+    def real(self, seconds: float) -> float:
+        """How long a delay of the stand-ins takes."""
+        return seconds / self._speed
+
     def soon(self, task: Task, key: Key) -> None:
         """Does the task for that key once more, after what already waits."""
         self._waiting[task, key] = None
@@ -66,7 +70,7 @@ class Agenda:
                 self._timers.discard(handle)
             self.soon(task, key)
 
-        handle = loop.call_later(seconds / self._speed, due)
+        handle = loop.call_later(self.real(seconds), due)
         self._timers.add(handle)
 
     def _wake(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import yaml
 
+from . import protobuf
 from .errors import bad_request, method_not_allowed, no_such_path, unsupported_media
 from .resources import Registry, Resource
 
@@ -104,6 +105,8 @@ def parsed(body: bytes, media: str) -> Any:
             return yaml.load(body, Loader=_Loader)  # noqa: S506 - a SafeLoader without dates
         except yaml.YAMLError as error:
             raise bad_request(f"error decoding YAML: {error}") from error
+    if media == protobuf.MEDIA:
+        return protobuf.decoded(body)
     if media not in _JSON:
         raise unsupported_media(media, ("application/json", "application/yaml"))
     try:

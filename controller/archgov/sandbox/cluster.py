@@ -379,12 +379,16 @@ class Cluster:
         gone = self.store.remove(resource.qualified, key(body))
         self._note(replace(write, verb="delete"), resource, 200, body, None)
         if resource.qualified == CRDS:
-            spec = mapping(body.get("spec"))
-            self.registry.withdraw(str(spec.get("group")), str(mapping(spec.get("names")).get("plural")))
+            self._withdraw(body)
         return gone
+
+    def _withdraw(self, definition: Object) -> None:
+        wanted = mapping(definition.get("spec"))
+        self.registry.withdraw(str(wanted.get("group")), str(mapping(wanted.get("names")).get("plural")))
 
     def _settled(self, resource: Resource, body: Object) -> Object:
         if resource.qualified == CRDS and not is_leaving(body):
+            self._withdraw(body)
             self.registry.define(from_definition(body))
         return body
 
@@ -443,15 +447,11 @@ def _differ_in_times_only(before: Object, after: Object) -> bool:
 
 
 def _with_first_status(resource: Resource, body: Object) -> Object:
-    match resource.qualified:
-        case "namespaces":
-            return {**body, "status": {"phase": "Active"}}
-        case "pods":
-            return {**body, "status": {**admission.pod_status(body), **mapping(body.get("status"))}}
-        case "customresourcedefinitions.apiextensions.k8s.io":
-            return {**body, "status": _established(body)}
-        case _:
-            return body
+    if resource.qualified == CRDS:
+        return {**body, "status": _established(body)}
+    if resource.custom or not resource.has_status:
+        return body
+    return {**body, "status": admission.first_status(resource, body)}
 
 
 def _established(body: Object) -> Object:

@@ -59,8 +59,8 @@ class Budgets:
         cluster.store.listen("pods", self._pod_changed)
 
     def _pod_changed(self, event: Event) -> None:
-        for body in self._cluster.store.each(BUDGETS):
-            if namespace(body) == namespace(event.now) and _covers(body, event.now) and key(body) not in self._due:
+        for body in self._cluster.store.each(BUDGETS, namespace(event.now)):
+            if key(body) not in self._due and _covers(body, event.now):
                 self._due.add(key(body))
                 self._cluster.agenda.later(_QUIET_SECONDS, self.reconcile, key(body))
 
@@ -85,11 +85,7 @@ class Budgets:
 
 def standing(cluster: Cluster, budget: Object) -> Standing:
     """How the budget stands, counted from the pods themselves."""
-    pods = [
-        pod
-        for pod in cluster.store.each("pods")
-        if namespace(pod) == namespace(budget) and _covers(budget, pod) and not is_done(pod)
-    ]
+    pods = [pod for pod in cluster.store.each("pods", namespace(budget)) if not is_done(pod) and _covers(budget, pod)]
     healthy = sum(is_ready(pod) and not is_leaving(pod) for pod in pods)
     wanted = spec(budget)
     if "maxUnavailable" in wanted:

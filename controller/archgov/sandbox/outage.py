@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from . import clock
 from .clock import now
 from .cluster import Cluster, Deletion, Write
 from .fit import tolerates
@@ -34,6 +37,7 @@ class Outages:
     def __init__(self, cluster: Cluster, kubelet: Kubelet) -> None:
         self._cluster = cluster
         self._kubelet = kubelet
+        self._due: dict[Key, float] = {}  # when a pod has tolerated enough; a heal in between forgets it
 
     def fail(self, zone: str) -> int:
         """How many nodes fell silent."""
@@ -41,10 +45,10 @@ class Outages:
         for node in nodes:
             self._kubelet.dead.add(name(node))
             self._cluster.replace(_write("patch", "status"), "nodes", _silent(node))
-            self._cluster.agenda.later(_GRACE_SECONDS, self.unready, key(node))
             self._cluster.event(
                 node, "Normal", "NodeNotReady", f"Node {name(node)} status is now: NodeNotReady", "node-controller"
             )
+        self._cluster.agenda.later(_GRACE_SECONDS, self.unready, ("", zone))
         return len(nodes)
 
     def heal(self, zone: str) -> int:
@@ -56,25 +60,30 @@ class Outages:
         back = {name(node) for node in nodes}
         for pod in self._cluster.store.list("pods"):
             if node_of(pod) in back:
+                self._due.pop(key(pod), None)
                 self._kubelet.look_after(pod)
         return len(nodes)
 
-    def unready(self, at: Key) -> None:
-        """Marks the pods of a silent node not Ready; what tolerates the silence for a time leaves after it."""
-        if at[1] not in self._kubelet.dead:
-            return
-        for pod in self._on(at[1]):
+    def unready(self, _: Key) -> None:
+        """Marks the pods of silent nodes not Ready; what tolerates the silence for a time leaves after it."""
+        on_silent = [pod for pod in self._cluster.store.list("pods") if node_of(pod) in self._kubelet.dead]
+        for pod in on_silent:
+            if is_done(pod):
+                continue
             if is_ready(pod):
                 told = conditioned(pod, "Ready", "False", "NodeNotReady", _SILENT)
                 self._cluster.replace(_write("patch", "status"), "pods", told)
             seconds = _tolerated_seconds(pod)
             if seconds is not None and not is_leaving(pod):
+                self._due[key(pod)] = clock.monotonic() + self._cluster.agenda.real(seconds)
                 self._cluster.agenda.later(seconds, self.evict, key(pod))
 
     def evict(self, at: Key) -> None:
         """Asks for the deletion of a pod on a node that is silent still."""
         pod = self._cluster.peek("pods", at)
         if pod is None or is_leaving(pod) or node_of(pod) not in self._kubelet.dead:
+            return
+        if clock.monotonic() < self._due.get(at, math.inf):  # a timer from an earlier failure
             return
         self._cluster.event(
             pod,
@@ -84,9 +93,6 @@ class Outages:
             "taint-eviction-controller",
         )
         self._cluster.delete(_write("delete"), self._cluster.registry.by_key("pods"), at, Deletion())
-
-    def _on(self, node: str) -> list[Object]:
-        return [pod for pod in self._cluster.store.list("pods") if node_of(pod) == node and not is_done(pod)]
 
 
 def _silent(node: Object) -> Object:

@@ -50,8 +50,8 @@ class Quotas:
     def _anything_changed(self, resource: str, event: Event) -> None:
         if event.change is Change.MODIFIED and not (resource == "pods" and is_done(event.now)):
             return
-        for body in self._cluster.store.each(QUOTAS):
-            if namespace(body) == namespace(event.now) and key(body) not in self._due:
+        for body in self._cluster.store.each(QUOTAS, namespace(event.now)) if namespace(event.now) else ():
+            if key(body) not in self._due:
                 self._due.add(key(body))
                 self._cluster.agenda.later(_QUIET_SECONDS, self.reconcile, key(body))
 
@@ -74,9 +74,8 @@ class Quotas:
 
     def _within_quota(self, cluster: Cluster, resource: Resource, body: Object) -> Object:
         asked = usage(body) if resource.qualified == "pods" else {}
-        for quota in cluster.store.each(QUOTAS):
-            if namespace(quota) == namespace(body) and resource.namespaced:
-                self._ask(quota, resource, body, asked)
+        for quota in cluster.store.each(QUOTAS, namespace(body)) if resource.namespaced else ():
+            self._ask(quota, resource, body, asked)
         return body
 
     def _ask(self, quota: Object, resource: Resource, body: Object, asked: Amounts) -> None:
@@ -102,11 +101,10 @@ class Quotas:
     def _with_limit_defaults(self, cluster: Cluster, resource: Resource, body: Object) -> Object:
         if resource.qualified != "pods":
             return body
-        for limits in cluster.store.each("limitranges"):
-            if namespace(limits) == namespace(body):
-                for each in map(mapping, listing(spec(limits).get("limits"))):
-                    if each.get("type") == "Container":
-                        body = _with_container_defaults(body, each)
+        for limits in cluster.store.each("limitranges", namespace(body)):
+            for each in map(mapping, listing(spec(limits).get("limits"))):
+                if each.get("type") == "Container":
+                    body = _with_container_defaults(body, each)
         return body
 
 

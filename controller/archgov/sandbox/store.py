@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 
 import orjson
 
@@ -46,7 +47,7 @@ class Store:
     """Objects by resource, then by key; each write is seen by the listeners before it returns."""
 
     def __init__(self, history: int) -> None:
-        self._objects: dict[str, dict[Key, Object]] = defaultdict(dict)
+        self._objects: dict[str, dict[str, dict[str, Object]]] = defaultdict(dict)  # resource, namespace, name
         self._history: dict[str, deque[Event]] = defaultdict(lambda: deque(maxlen=history))
         self._forgotten: dict[str, int] = defaultdict(int)  # the newest version that history has lost
         self._listeners: dict[str, list[Listener]] = defaultdict(list)
@@ -56,16 +57,20 @@ class Store:
         self.version = 1
 
     def get(self, resource: str, at: Key) -> Object | None:
-        return self._objects[resource].get(at)
+        return self._objects[resource].get(at[0], {}).get(at[1])
 
     def list(self, resource: str, namespace: str = "") -> list[Object]:
         """The objects of a resource in the order of their keys."""
-        held = self._objects[resource]
-        return [held[at] for at in sorted(held) if not namespace or at[0] == namespace]
+        homes = self._objects[resource]
+        chosen = [namespace] if namespace else sorted(homes)
+        return [held[name] for home in chosen if (held := homes.get(home)) for name in sorted(held)]
 
-    def each(self, resource: str) -> Iterator[Object]:
+    def each(self, resource: str, namespace: str = "") -> Iterator[Object]:
         """The objects of a resource in no order that matters; nothing may be written meanwhile."""
-        return iter(self._objects[resource].values())
+        homes = self._objects[resource]
+        if namespace:
+            return iter(homes.get(namespace, {}).values())
+        return chain.from_iterable(held.values() for held in homes.values())
 
     def by_uid(self, wanted: str) -> tuple[str, Key] | None:
         """Where the object with that uid is kept."""
@@ -89,15 +94,16 @@ class Store:
         self.version += 1
         body = with_metadata(body, resourceVersion=str(self.version))
         at = key(body)
-        before = self._objects[resource].get(at)
-        self._objects[resource][at] = body
+        held = self._objects[resource].setdefault(at[0], {})
+        before = held.get(at[1])
+        held[at[1]] = body
         self._index(resource, at, before, body)
         self._tell(resource, Event(self.version, Change.MODIFIED if before else Change.ADDED, body, before))
         return body
 
     def remove(self, resource: str, at: Key) -> Object:
         """Forgets the object; its last state carries the version of the removal."""
-        before = self._objects[resource].pop(at)
+        before = self._objects[resource][at[0]].pop(at[1])
         self.version += 1
         body = with_metadata(before, resourceVersion=str(self.version))
         self._index(resource, at, before, None)

@@ -94,7 +94,7 @@ def _only(problem: Problem, names: set[str]) -> Problem:
 
 
 def _relaxations(problem: Problem, core: tuple[str, ...], possible: Possible) -> Iterator[Relaxation]:
-    """Ways out, what people declared before what machines hold; judged with all other rules where those can hold without the core."""
+    """Ways out, what people declared before what machines hold; judged with all other rules where those can hold."""
     others = {rule.name for rule in problem.rules} - set(core)
     context = problem if possible(_only(problem, others)) else _only(problem, set(core))
     for kind in (MinDomains, MaxShare, Allowed, Survive, Ceiling, AtLeast, Total, Quota, AtMost, Fit, Capacity):

@@ -161,7 +161,7 @@ class _Encoder:
 
     def _excess(self, s: int, k: int, base: int) -> Affine:
         """At least (n[s,k] - base)^+, and equal to it where that is better."""
-        low, high = self._range(s, k)
+        low, high = int(self.limits.low[s, k]), int(self.limits.wide[s, k])  # rows of Capacity count on this
         if base >= high:
             return _constant(0)
         if base <= low:
