@@ -23,7 +23,10 @@ def main(wanted: list[str]) -> int:
 
 def _met(name: str) -> bool:
     print(f"{name}:", flush=True)
-    return subprocess.run([sys.executable, "-m", f"tests.benchmarks.{name}_bench"], check=False).returncode == 0
+    ended = subprocess.run([sys.executable, "-m", f"tests.benchmarks.{name}_bench"], check=False).returncode
+    if ended < 0:
+        print(f"  ended by signal {-ended}", flush=True)
+    return ended == 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from archgov.optimize.placement.problem import (
     Fit,
     Int64,
     Limits,
+    MinDomains,
     Problem,
     Quota,
     Rule,
@@ -215,6 +217,31 @@ def test_a_zone_rule_lets_a_cluster_be_evacuated() -> None:
     solution = answer(problem)
     assert solution.status is Status.OPTIMAL
     assert solution.n[0, 0] <= 1
+
+
+@pytest.mark.parametrize(("standing", "m", "needed"), [([1, 0], 1, 2), ([0, 0], 1, 2), ([0, 0], 2, 3), ([4, 0], 1, 5)])
+def test_a_hard_spread_is_trusted_to_reach_an_empty_zone_just_when_it_must(
+    standing: list[int], m: int, needed: int
+) -> None:
+    problem = a_problem(
+        now=[[sum(standing)]],
+        standing=[standing],
+        cluster=[0, 0],
+        price=[[1]],
+        zone_skew=[m],
+        rules=(MinDomains("spread", 0, ((0,), (1,)), 2), Total("total", 0, 1)),
+    )
+    assert answer(problem).n.tolist() == [[needed]]
+
+
+def test_a_quota_is_shared_by_its_namespace() -> None:
+    problem = a_problem(
+        now=[[0, 0], [0, 0]],
+        price=[[1, 5], [1, 4]],
+        request=[[10], [10]],
+        rules=(Total("a", 0, 2), Total("b", 1, 2), Quota("quota", (0, 1), 0, 0, 29)),
+    )
+    assert answer(problem).n.tolist() == [[2, 0], [0, 2]]
 
 
 def knapsack() -> Problem:

@@ -31,7 +31,7 @@ class Verdict:
     """What a round says of one intent.
 
     Attributes:
-        waits: something of its plan is not observed yet. moves: replicas that its plan takes away or adds.
+        waits: something of its plan is not observed yet. moves: replicas that its plan adds, moves or takes away.
         cost_before, cost_after: micro-USD per hour of its workloads. gap: of the plan it stands in, None without one.
         need: replicas planned for a CapacityIntent's workloads.
         survivable: (losses survived, losses tolerated) of a FailoverIntent.
@@ -77,11 +77,8 @@ def verdict(
     after = mine.plan.target if mine else target
     s_of = {row: s for s, row in enumerate(stage.base.rows)}
     rows = [s_of[row] for row in one.rows if row in s_of]
-    difference = after[rows] - before[rows]
     waits = one.enforced and bool(released.waits & set(one.rows) or _settling(stage, one, target))
-    moves = (
-        int(np.abs(difference).sum()) if not waits else int(np.abs(target[rows] - stage.base.problem.now[rows]).sum())
-    )
+    moves = _moves(stage.base.problem.now[rows], target[rows]) if waits else _moves(before[rows], after[rows])
     plan = mine.plan if mine else acting
     decision = _decision(one, mine, under_way)
     cost_before, cost_after = _money(stage, rows, before), _money(stage, rows, after)
@@ -104,6 +101,12 @@ def verdict(
         failed_over=_failed_over(stage, one),
         **_forecast(stage, one),
     )
+
+
+def _moves(before: Int64, after: Int64) -> int:
+    """Replicas that change: a move, which adds one here to take one there, is one."""
+    difference = after - before
+    return int(np.maximum(np.maximum(difference, 0).sum(axis=1), np.maximum(-difference, 0).sum(axis=1)).sum())
 
 
 def _settling(stage: Stage, one: Governed[Intent], target: Int64) -> bool:

@@ -48,7 +48,7 @@ def statuses(
         told[key] = _intent(_troubled(verdict, trouble), bodies.get(key, {}), snapshot, trace)
     for rejected in hub.rejected:
         told |= _rejected(rejected, snapshot.seconds)
-    told |= _members(found, snapshot, bodies, trouble)
+    told |= _members(found, snapshot, bodies, trouble) | _records(snapshot, bodies)
     told |= _decisions(found, snapshot, bodies)
     told["Fleet", "", "fleet"] = _fleet(found, snapshot, bodies.get(("Fleet", "", "fleet"), {}))
     return told
@@ -150,6 +150,18 @@ def _rejected(rejected: Rejected, now: int) -> Statuses:
         f"invalid: {message}"[:LONGEST],
     )
     return {(str(rejected.body.get("kind")), metadata.get("namespace", ""), metadata.get("name", "")): status}
+
+
+def _records(snapshot: Snapshot, bodies: Mapping[Key, Json]) -> Statuses:
+    """A record is Ready as soon as it is read: it only remembers."""
+    remembered = (Condition(Kind.READY, Status.TRUE, Reason.AS_DECLARED, "remembered"),)
+    return {
+        key: render.object_status(
+            body.get("status", {}), remembered, int(body["metadata"].get("generation", 1)), snapshot.seconds
+        )
+        for key, body in bodies.items()
+        if key[0] == "WorkloadRecord"
+    }
 
 
 def _members(found: Round, snapshot: Snapshot, bodies: Mapping[Key, Json], trouble: Trouble) -> Statuses:

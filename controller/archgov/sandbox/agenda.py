@@ -12,6 +12,7 @@ from .objects import Key
 
 Task = Callable[[Key], None]
 _SLICE_SECONDS = 0.005  # requests wait no longer than this for the stand-ins
+_GATHER_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -25,6 +26,7 @@ class Agenda:
         self._scheduled = False
         self._paused = False
         self._timers: set[asyncio.TimerHandle] = set()
+        self._gathering: set[tuple[Task, Key]] = set()
 
     @property
     def idle(self) -> bool:
@@ -40,6 +42,7 @@ class Agenda:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        self._gathering.clear()
 
     def pause(self) -> None:
         self._paused = True
@@ -57,10 +60,18 @@ class Agenda:
         self._waiting[task, key] = None
         self._wake()
 
+    def shortly(self, task: Task, key: Key) -> None:
+        """Does the task once for all that happens within a twentieth of a second of real time."""
+        if (task, key) not in self._gathering:
+            self._gathering.add((task, key))
+            self._after(_GATHER_SECONDS, task, key)
+
     def later(self, seconds: float, task: Task, key: Key) -> None:
         """Does the task for that key after a delay, which the sandbox's speed divides."""
-        loop = self._loop
-        if loop is None:
+        self._after(self.real(seconds), task, key)
+
+    def _after(self, seconds: float, task: Task, key: Key) -> None:
+        if self._loop is None:
             self.soon(task, key)
             return
         handle: asyncio.TimerHandle | None = None
@@ -70,7 +81,7 @@ class Agenda:
                 self._timers.discard(handle)
             self.soon(task, key)
 
-        handle = loop.call_later(self.real(seconds), due)
+        handle = self._loop.call_later(seconds, due)
         self._timers.add(handle)
 
     def _wake(self) -> None:
@@ -84,6 +95,7 @@ class Agenda:
         while self._waiting and not self._paused and clock.monotonic() < until:
             task, key = next(iter(self._waiting))
             del self._waiting[task, key]
+            self._gathering.discard((task, key))
             try:
                 task(key)
             except ApiError as refusal:

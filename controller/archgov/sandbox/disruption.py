@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from archgov.model.selector import Selector
+
 from .cluster import Cluster, Deletion, Write
 from .deployment import resolved_count
 from .errors import disruption_refused, internal
@@ -24,7 +26,7 @@ from .objects import (
     with_status,
 )
 from .pods import is_done, is_ready, node_of
-from .store import Event
+from .store import Change, Event
 
 BUDGETS = "poddisruptionbudgets.policy"
 _WRITE = Write(
@@ -33,7 +35,6 @@ _WRITE = Write(
     verb="update",
     subresource="status",
 )
-_QUIET_SECONDS = 0.1  # pods change in bursts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,28 @@ class Budgets:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._due: set[Key] = set()
-        cluster.store.listen(BUDGETS, lambda event: cluster.agenda.soon(self.reconcile, key(event.now)))
+        self._selectors: dict[str, dict[Key, Selector]] = {}  # by namespace
+        cluster.store.listen(BUDGETS, self._budget_changed)
         cluster.store.listen("pods", self._pod_changed)
 
+    def _budget_changed(self, event: Event) -> None:
+        here = self._selectors.setdefault(namespace(event.now), {})
+        chosen = _selector(event.now)
+        if event.change is Change.DELETED or chosen is None:
+            here.pop(key(event.now), None)
+        else:
+            here[key(event.now)] = chosen
+        self._cluster.agenda.soon(self.reconcile, key(event.now))
+
     def _pod_changed(self, event: Event) -> None:
-        for body in self._cluster.store.each(BUDGETS, namespace(event.now)):
-            if key(body) not in self._due and _covers(body, event.now):
-                self._due.add(key(body))
-                self._cluster.agenda.later(_QUIET_SECONDS, self.reconcile, key(body))
+        if event.change is Change.MODIFIED and event.before and _counts(event.before) == _counts(event.now):
+            return
+        for at, chosen in self._selectors.get(namespace(event.now), {}).items():
+            if chosen.matches(labels(event.now)):
+                self._cluster.agenda.shortly(self.reconcile, at)
 
     def reconcile(self, at: Key) -> None:
         """Writes how the budget stands."""
-        self._due.discard(at)
         body = self._cluster.peek(BUDGETS, at)
         if body is None:
             return
@@ -85,7 +95,9 @@ class Budgets:
 
 def standing(cluster: Cluster, budget: Object) -> Standing:
     """How the budget stands, counted from the pods themselves."""
-    pods = [pod for pod in cluster.store.each("pods", namespace(budget)) if not is_done(pod) and _covers(budget, pod)]
+    chosen = _selector(budget)
+    here = cluster.store.each("pods", namespace(budget)) if chosen is not None else ()
+    pods = [pod for pod in here if not is_done(pod) and chosen is not None and chosen.matches(labels(pod))]
     healthy = sum(is_ready(pod) and not is_leaving(pod) for pod in pods)
     wanted = spec(budget)
     if "maxUnavailable" in wanted:
@@ -105,10 +117,15 @@ def _asked(cluster: Cluster, pods: list[Object]) -> int:
     return bare + sum(int(spec(each[1]).get("replicas", 1)) for each in found if each)
 
 
-def _covers(budget: Object, pod: Object) -> bool:
+def _selector(budget: Object) -> Selector | None:
     # In policy/v1 an absent selector selects nothing, an empty one everything.
     chosen = spec(budget).get("selector")
-    return chosen is not None and selector(chosen).matches(labels(pod))
+    return None if chosen is None else selector(chosen)
+
+
+def _counts(pod: Object) -> tuple[bool, bool, bool, dict[str, str]]:
+    """What of a pod matters to a budget."""
+    return is_ready(pod), is_leaving(pod), is_done(pod), labels(pod)
 
 
 def evict(cluster: Cluster, write: Write, at: Key, how: Deletion) -> None:
@@ -125,7 +142,8 @@ def evict(cluster: Cluster, write: Write, at: Key, how: Deletion) -> None:
 
 
 def _ask(cluster: Cluster, pod: Object) -> None:
-    budgets = [body for body in cluster.store.list(BUDGETS, namespace(pod)) if _covers(body, pod)]
+    here = cluster.store.list(BUDGETS, namespace(pod))
+    budgets = [body for body in here if (chosen := _selector(body)) and chosen.matches(labels(pod))]
     if len(budgets) > 1:
         raise internal(
             "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."

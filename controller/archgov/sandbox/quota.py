@@ -21,7 +21,6 @@ _WRITE = Write(
     verb="update",
     subresource="status",
 )
-_QUIET_SECONDS = 0.1
 
 
 class Quotas:
@@ -31,7 +30,6 @@ class Quotas:
         self._cluster = cluster
         self._used: dict[str, Amounts] = defaultdict(lambda: defaultdict(int))
         self._counted: dict[Key, Amounts] = {}
-        self._due: set[Key] = set()
         cluster.store.listen("pods", self._pod_changed)
         cluster.store.listen(QUOTAS, lambda event: cluster.agenda.soon(self.reconcile, key(event.now)))
         cluster.store.listen_to_all(self._anything_changed)
@@ -51,13 +49,10 @@ class Quotas:
         if event.change is Change.MODIFIED and not (resource == "pods" and is_done(event.now)):
             return
         for body in self._cluster.store.each(QUOTAS, namespace(event.now)) if namespace(event.now) else ():
-            if key(body) not in self._due:
-                self._due.add(key(body))
-                self._cluster.agenda.later(_QUIET_SECONDS, self.reconcile, key(body))
+            self._cluster.agenda.shortly(self.reconcile, key(body))
 
     def reconcile(self, at: Key) -> None:
         """Writes what the namespace uses."""
-        self._due.discard(at)
         body = self._cluster.peek(QUOTAS, at)
         if body is None:
             return

@@ -41,7 +41,6 @@ from .store import Change, Event
 _USER, _SOURCE = "system:kube-scheduler", "default-scheduler"
 _BIND = Write(user=_USER, agent="kube-scheduler", verb="create", subresource="binding")
 _STATUS = Write(user=_USER, agent="kube-scheduler", verb="patch", subresource="status")
-_RETRY_SECONDS = 0.05
 # Source: Kubernetes, `pkg/scheduler/apis/config/v1`, default plugin weights; PodTopologySpread's system defaults.
 _FIT_WEIGHT, _AFFINITY_WEIGHT, _SPREAD_WEIGHT = 1, 2, 2
 _DEFAULT_SPREAD = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
@@ -73,7 +72,6 @@ class Scheduler:
         self._nodes = Nodes(cluster.store)
         self._stuck: dict[Key, None] = {}
         self._refused: dict[str, Refusal] = {}  # by owner, whose pods are alike; good until room appears
-        self._waking = False
         cluster.store.listen("pods", self._pod_changed)
         cluster.store.listen("nodes", self._node_changed)
 
@@ -92,12 +90,10 @@ class Scheduler:
     def _wake(self) -> None:
         self._refused.clear()
         # Room appears in bursts; one look after each is enough.
-        if self._stuck and not self._waking:
-            self._waking = True
-            self._cluster.agenda.later(_RETRY_SECONDS, self._retry, ("", ""))
+        if self._stuck:
+            self._cluster.agenda.shortly(self._retry, ("", ""))
 
     def _retry(self, _: Key) -> None:
-        self._waking = False
         stuck, self._stuck = self._stuck, {}
         for at in stuck:
             self._cluster.agenda.soon(self.place, at)

@@ -29,7 +29,7 @@ class Member:
 
     @property
     def zones(self) -> tuple[str, ...]:
-        return tuple(f"{self.region}{zone}" for zone in "abc")
+        return tuple(f"{self.region}-{zone}" for zone in "abc")
 
 
 MEMBERS: Final = (

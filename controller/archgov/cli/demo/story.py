@@ -313,6 +313,7 @@ MARKS: Final = {"True": "✔", "False": "✖", "Unknown": "…"}
 
 
 def _line(intent: seen.Intent) -> str:
-    mark = "○" if intent.mode != "Enforce" and intent.ready == "True" else MARKS[intent.ready]
+    proposes = intent.mode != "Enforce" and intent.summary != "as declared"
+    mark = "○" if proposes and intent.ready == "True" else MARKS[intent.ready]
     told = intent.message if intent.ready == "False" else intent.summary
     return f"  {mark} {intent.key:<26} {intent.kind.removesuffix('Intent'):<10} {intent.mode:<10} {told}"
