@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -24,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "suggest": ("archgov.cli.suggest", "Write intents that describe what is good today and mend the worst."),
     "report": ("archgov.cli.report", "Write one HTML page about the fleet, before and after."),
     "snapshot": ("archgov.cli.snapshot", "Save a live fleet to a file."),
+    "import": ("archgov.cli.import_", "Turn a public cluster trace into a snapshot."),
     "stop": ("archgov.cli.stop", "Stop all acting, fleet-wide; observing and reporting go on."),
     "resume": ("archgov.cli.resume", "Let archgov act again."),
     "run": ("archgov.cli.run", "Run the operator until it is stopped."),
@@ -42,9 +44,8 @@ class Commands(TyperGroup):
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name, help=getattr(module, cmd_name).__doc__, epilog=module.EXAMPLES)(
-            getattr(module, cmd_name)
-        )
+        command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
+        alone.command(cmd_name, help=command.__doc__, epilog=module.EXAMPLES)(command)
         found: TyperCommand = typer.main.get_command(alone)  # type: ignore[assignment]
         return found
 

@@ -14,7 +14,7 @@ from archgov.decide.explain import Change, changes
 from archgov.decide.need import Need, recorded_needs
 from archgov.decide.round import Round, conclude
 from archgov.decide.survive import Loss, floor
-from archgov.model.fleet import REGION_LABEL, Fixed, Fleet, Int64, Level, Scope
+from archgov.model.fleet import REGION_LABEL, Fixed, Int64, Level, Scope
 from archgov.model.intent import Common, FailoverIntent, Intent, Load, PlacementIntent, Spread, Target, Tolerate
 from archgov.model.ref import IntentRef, WorkloadRef
 from archgov.model.selector import Expression, Operator, Selector
@@ -24,6 +24,8 @@ from archgov.optimize.placement.problem import Problem
 
 # A target names at most as many workloads.
 MOST_NAMES = 100
+# The worst is mended first, in portions that a person can judge; who declares these may ask again.
+MOST_MENDED = 20
 MOST_MENDS = 5
 MOST_TRIES = 12
 # Shares are tried from the best; whoever keeps less than a quarter does not survive in any useful sense.
@@ -123,22 +125,23 @@ def _placements(ground: _Ground, taken: Collection[int], leaving: Collection[int
 
 def _failovers(ground: _Ground, taken: Collection[int]) -> Iterator[Suggestion]:
     """The widest loss that is survived already, with the share that is left."""
-    groups: dict[tuple[str, Level, int], list[int]] = defaultdict(list)
+    groups: dict[tuple[str, Level], dict[int, int]] = defaultdict(dict)
     for row in ground.s.keys() - taken:
-        survived = _survived(ground, row)
-        if survived:
-            groups[ground.snapshot.fleet.ref(row).namespace, *survived].append(row)
+        if survived := _survived(ground, row):
+            level, share = survived
+            groups[ground.snapshot.fleet.ref(row).namespace, level][row] = share
     number: Counter[str] = Counter()
-    for (namespace, level, share), rows in sorted(groups.items()):
-        for part in _parts(sorted(rows)):
+    for (namespace, level), shares in sorted(groups.items()):
+        for part in _parts(sorted(shares)):
             number[namespace] += 1
+            share = min(shares[row] for row in part)
             yield Suggestion(
                 FailoverIntent(
                     common=_common(ground, "FailoverIntent", namespace, f"today-{number[namespace]}", part),
                     tolerate=(Tolerate(level),),
                     share=share,
                 ),
-                f"survives the loss of any {level} with {share}% of its replicas",
+                f"survives the loss of any {level} with {share}% of its replicas or more",
             )
 
 
@@ -220,7 +223,7 @@ def _mends(ground: _Ground) -> tuple[list[Suggestion], list[str]]:
     tries = MOST_TRIES
     for namespace, scope, rows in _exposed(ground):
         fragile += [(row, scope) for row in rows]
-        waiting = [row for row in rows if row not in mended][:MOST_NAMES]
+        waiting = [row for row in rows if row not in mended][:MOST_MENDED]
         for candidate in _candidates(ground, namespace, scope, waiting) if waiting else ():
             if tries == 0 or len(found) == MOST_MENDS:
                 break
@@ -261,23 +264,37 @@ def _worst(ground: _Ground, level: Level) -> tuple[Scope | None, list[int]]:
 
 
 def _candidates(ground: _Ground, namespace: str, scope: Scope, rows: list[int]) -> Iterator[Suggestion]:
+    """More replicas, for whom that can help; then a spread. Who can be helped by neither costs no solve."""
     name = f"mend-{scope.level}-{scope.name}".replace("/", "-").lower()
-    common = _common(ground, "FailoverIntent", namespace, name, rows)
-    yield Suggestion(
-        FailoverIntent(common=common, tolerate=(Tolerate(scope.level),), share=MENDED_SHARE),
-        f"does not survive the loss of {scope} today; more replicas elsewhere would",
-        scope,
-    )
-    common = _common(ground, "PlacementIntent", namespace, name, rows)
-    yield Suggestion(
-        PlacementIntent(
-            common=common,
-            load=Load.FOLLOWS_REPLICAS,
-            spread=(Spread(scope.level, MENDED_SPREAD, min_domains=2),),
-        ),
-        f"does not survive the loss of {scope} today; spreading would, if its traffic follows its replicas",
-        scope,
-    )
+    if growing := [row for row in rows if _may_grow(ground, row, scope)]:
+        common = _common(ground, "FailoverIntent", namespace, name, growing)
+        yield Suggestion(
+            FailoverIntent(common=common, tolerate=(Tolerate(scope.level),), share=MENDED_SHARE),
+            f"does not survive the loss of {scope} today; more replicas elsewhere would",
+            scope,
+        )
+    if moving := [row for row in rows if _elsewhere(ground, row, scope)]:
+        common = _common(ground, "PlacementIntent", namespace, name, moving)
+        spread = Spread(scope.level, MENDED_SPREAD, min_domains=2)
+        yield Suggestion(
+            PlacementIntent(common=common, load=Load.FOLLOWS_REPLICAS, spread=(spread,)),
+            f"does not survive the loss of {scope} today; spreading would, if its traffic follows its replicas",
+            scope,
+        )
+
+
+def _may_grow(ground: _Ground, row: int, scope: Scope) -> bool:
+    """Whether more replicas could survive: in other zones where the template steers them there, else in other clusters."""
+    if scope.level is Level.ZONE:
+        return int(ground.problem.zone_skew[ground.s[row]]) > 0
+    return _elsewhere(ground, row, scope)
+
+
+def _elsewhere(ground: _Ground, row: int, scope: Scope) -> bool:
+    """Whether a workload exists in a cluster that the loss doesn't touch."""
+    fleet = ground.snapshot.fleet
+    lost = {int(fleet.domain_cluster[j]) for j in fleet.scopes(scope.level)[scope]}
+    return any(k not in lost for k in fleet.spec_replicas(row))
 
 
 def _proven(ground: _Ground, candidate: Suggestion, scope: Scope) -> Suggestion | None:
@@ -316,8 +333,7 @@ def _is_mended(ground: _Ground, row: int, mine: Mapping[WorkloadRef, Change], lo
 def _unmended(ground: _Ground, row: int, scope: Scope) -> str:
     fleet = ground.snapshot.fleet
     ref = fleet.ref(row)
-    elsewhere = [k for k in fleet.spec_replicas(row) if not _inside(fleet, k, scope)]
-    if not elsewhere and scope.level is not Level.ZONE:
+    if not _elsewhere(ground, row, scope) and scope.level is not Level.ZONE:
         return f"{ref} would be gone with {scope}: deploy it in a cluster elsewhere first, at 0 replicas if need be"
     if scope.level is Level.ZONE and int(ground.problem.zone_skew[ground.s[row]]) == 0:
         return (
@@ -325,11 +341,6 @@ def _unmended(ground: _Ground, row: int, scope: Scope) -> str:
             "(whenUnsatisfiable: DoNotSchedule)"
         )
     return f"{ref} would be gone with {scope}: no intent was found that mends it"
-
-
-def _inside(fleet: Fleet, k: int, scope: Scope) -> bool:
-    domains = np.flatnonzero(fleet.domain_cluster == k).tolist()
-    return all(fleet.scope(scope.level, j) == scope for j in domains)
 
 
 # --------------------------------------------------------------------------------------------------------- inside
