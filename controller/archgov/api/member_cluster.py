@@ -76,6 +76,7 @@ class PricesSpec(Part):
     nodes: list[NodePriceSpec] = Field(
         default_factory=list, max_length=64, description="What nodes themselves are billed at, for reports of the bill."
     )
+    assumed: bool = Field(default=False, description="These are estimates; reports say so.")
 
 
 class WitnessSpec(Part):
@@ -254,6 +255,7 @@ def _price(spec: PricesSpec) -> Price:
         cpu=micro_usd(spec.cpu),
         memory=micro_usd(spec.memory),
         extended=tuple((entry.resource, int(micro_usd(entry.price))) for entry in spec.extended),
+        assumed=spec.assumed,
     )
 
 

@@ -42,7 +42,7 @@ def fleet(source: Source, stale_after: str = STALE_AFTER, left_out: Collection[s
         Failure: there is none, it can't be read, or a cluster has not been seen for longer than `stale_after`.
     """
     limit = _duration(stale_after)
-    seen = _saved(source.snapshot) if source.snapshot else _live(source)
+    seen = saved(source.snapshot) if source.snapshot else _live(source)
     unknown = sorted(set(left_out) - seen.fleet.cluster_row.keys())
     if unknown:
         known = ", ".join(seen.fleet.cluster_row) or "none"
@@ -53,6 +53,21 @@ def fleet(source: Source, stale_after: str = STALE_AFTER, left_out: Collection[s
         if cluster.reach is Reach.UNKNOWN and cluster.name not in lost:
             _refuse_stale(kept, cluster, limit)
     return kept
+
+
+def saved(file: Path) -> Snapshot:
+    """The snapshot of a file.
+
+    Raises:
+        Failure: it can't be read, or holds none.
+    """
+    try:
+        with file.open("rb") as content:
+            return load(content)
+    except OSError as error:
+        raise Failure(f"can't read {file}: {error.strerror}", "name a file that archgov snapshot wrote") from None
+    except BadSnapshot as error:
+        raise Failure(f"{error}", "write it again with archgov snapshot", where=str(file)) from None
 
 
 def overlaid(snapshot: Snapshot, files: Iterable[Path], namespace: str, *, prune: bool) -> Snapshot:
@@ -92,16 +107,6 @@ def declarations(files: Iterable[Path], governance: Governance, namespace: str) 
     except LoadError as error:
         first, *others = error.problems
         raise Failure(first, "\n".join(others)) from None
-
-
-def _saved(file: Path) -> Snapshot:
-    try:
-        with file.open("rb") as content:
-            return load(content)
-    except OSError as error:
-        raise Failure(f"can't read {file}: {error.strerror}", "name a file that archgov snapshot wrote") from None
-    except BadSnapshot as error:
-        raise Failure(f"{error}", "write it again with archgov snapshot", where=str(file)) from None
 
 
 def _live(source: Source) -> Snapshot:

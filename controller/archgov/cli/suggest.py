@@ -19,6 +19,8 @@ EXAMPLES: Final = (
 MARK: Final = "archgov.io/suggest"
 WHY: Final = "archgov.io/why"
 LOSS: Final = "archgov.io/mends"
+# YAML is for applying; whoever wants every finding asks for the table.
+MOST_TOLD: Final = 20
 
 
 def suggest(
@@ -55,7 +57,10 @@ def _marked(one: Suggestion) -> Body:
 
 
 def _yaml(bodies: list[Body], found: Suggestions) -> str:
-    left = "".join(f"# not mended: {line}\n" for line in found.left)
+    told = [f"# not mended: {line}" for line in found.left[:MOST_TOLD]]
+    if len(found.left) > MOST_TOLD:
+        told.append(f"# and {len(found.left) - MOST_TOLD} more that no suggestion mends; see them all with -o table")
+    left = "".join(f"{line}\n" for line in told)
     if not bodies:
         return f"# nothing to suggest: intents govern everything that could be governed\n{left}"
     return left + in_yaml(bodies)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from archgov.optimize.placement.problem import Capacity, Fit, Problem, Quota, Rule
+from archgov.optimize.placement.problem import Capacity, Fit, Problem, Quota, Rule, concerns
 
 
 def shares(problem: Problem) -> dict[int, tuple[Rule, ...]]:
@@ -36,17 +36,6 @@ def alone(problem: Problem, s: int, share: tuple[Rule, ...] | None = None) -> Pr
         zone_skew=problem.zone_skew[one],
         rules=tuple(_renumbered(rule) for rule in (shares(problem)[s] if share is None else share)),
     )
-
-
-def concerns(rule: Rule) -> tuple[int, ...]:
-    """Workloads that a rule names; a cluster's capacity names none."""
-    match rule:
-        case Capacity():
-            return ()
-        case Fit(members=members) | Quota(members=members):
-            return members
-        case _:
-            return (rule.s,)
 
 
 def _renumbered(rule: Rule) -> Rule:

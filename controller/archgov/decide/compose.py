@@ -150,7 +150,7 @@ def compose(base: Frame, asked: Asked, governed: Iterable[Governed[Intent]]) -> 
                     rules += found
                 elif not (row in asked.homing and isinstance(one.intent, FailoverIntent)):
                     # On the way home "no worse than now" would keep what only the failure made good.
-                    rules += _none_worse(problem, found)
+                    rules += _none_worse(problem, found, by_worst=_follows(asked, row))
     return replace(problem, rules=tuple(rules))
 
 
@@ -316,20 +316,21 @@ def _floor(base: Frame, floor: Floor, s: int, name: str) -> Iterable[Rule]:
             yield AtLeast(name, s, k, replicas)
 
 
-def _none_worse(problem: Problem, rules: tuple[Rule, ...]) -> Iterable[Rule]:
-    """Rules of one intent about one workload as far as they hold today; survival counts by the worst loss, not loss by loss.
+def _none_worse(problem: Problem, rules: tuple[Rule, ...], *, by_worst: bool) -> Iterable[Rule]:
+    """Rules of one intent about one workload as far as they hold today.
 
-    Else a workload that stands in one wrong place, and so survives the loss of every right one, would have to be doubled to move.
+    Where load follows replicas, survival counts by the worst loss, not loss by loss: else a workload that stands in one wrong
+    place, and so survives the loss of every right one, would have to be doubled to move.
     """
     n = problem.now
-    left = [
-        int(n[rule.s].sum()) - judge.at_most(problem, rule.s, rule.lost, n[rule.s])
-        for rule in rules
-        if isinstance(rule, Survive)
-    ]
-    worst = min(left, default=0)
+    survivors = [rule for rule in rules if isinstance(rule, Survive)]
+    left = {rule: int(n[rule.s].sum()) - judge.at_most(problem, rule.s, rule.lost, n[rule.s]) for rule in survivors}
+    worst = min(left.values(), default=0)
     for rule in rules:
-        yield replace(rule, floor=min(rule.floor, worst)) if isinstance(rule, Survive) else _no_worse(problem, rule)
+        if isinstance(rule, Survive):
+            yield replace(rule, floor=min(rule.floor, worst if by_worst else left[rule]))
+        else:
+            yield _no_worse(problem, rule)
 
 
 def _no_worse(problem: Problem, rule: Rule) -> Rule:

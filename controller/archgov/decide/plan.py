@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archgov.decide.alone import alone, concerns, shares
+from archgov.decide.alone import alone, shares
 from archgov.decide.compose import Asked, Frame, compose
 from archgov.decide.need import Need
 from archgov.decide.select import Governed
@@ -27,6 +27,7 @@ from archgov.optimize.placement.problem import (
     Solution,
     Status,
     Survive,
+    concerns,
 )
 from archgov.optimize.placement.solve import is_possible, solve
 

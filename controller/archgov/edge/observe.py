@@ -136,7 +136,7 @@ _OPEN: Final = (Outcome.APPLYING, Outcome.PROPOSED)
 def observe(hub: Hub, clusters: Sequence[Seen], witnesses: Iterable[Witness], *, now: int, seed: int) -> Snapshot:
     """One consistent picture. now: Unix milliseconds."""
     ordered = sorted(clusters, key=lambda seen: seen.member.name)
-    assumed = [seen.member.name for seen in ordered if seen.member.price is None]
+    assumed = [seen.member.name for seen in ordered if (seen.member.price or ASSUMED).assumed]
     return Snapshot(
         fleet=fleet_of(ordered),
         intents=hub.intents,

@@ -7,7 +7,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -41,8 +41,6 @@ LOG: Final = logging.getLogger("archgov.operator")
 SANDBOX: Final = "archgov-sandbox"
 # Decisions kept per intent; older ones are history.
 KEPT_DECISIONS: Final = 10
-# What was observed longer ago than this is not acted on.
-STALE_SECONDS: Final = 30
 # Until archgov sees its own kinds, or clusters have said whether they are there, it looks again after so long.
 BLIND_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
@@ -280,18 +278,34 @@ class Operator:
             if self.stopping:
                 return []
             unwritten = await self._written_down(it)
-            if time.time_ns() // 1_000_000 - it.snapshot.now > STALE_SECONDS * 1000:
-                return []
+            withheld = unwritten | self._overtaken(it)
             allowed = [
                 effect
                 for effect in it.round.effects
-                if effect.decision not in unwritten and effect.action.workload not in unwritten
+                if effect.decision not in withheld and effect.action.workload not in withheld
             ]
             results = await self.effects.carry_out(allowed, ready(it.seen))
             await self._take_back(it, results)
         for _, result in results:
             self.telemetry.acted(result)
         return [result for _, result in results]
+
+    def _overtaken(self, it: Concluded) -> set[str | WorkloadRef]:
+        """Workloads of which the round's effects are no longer asked for: thinking may take minutes, and people go on meanwhile.
+
+        Whether clusters, replicas and Ready counts are still the same is looked at with each effect.
+        """
+        newest, fleet = self._understood(), it.snapshot.fleet
+        if self._is_blind() or newest.governance != it.hub.governance:
+            return {effect.action.workload for effect in it.round.effects}
+        intents = {intent.common.ref: intent for intent in newest.intents}
+        changed = {one.common.ref for one in it.hub.intents if intents.get(one.common.ref) != one}
+        return {
+            fleet.ref(row)
+            for one in it.round.stage.selection.governed
+            if one.intent.common.ref in changed
+            for row in one.rows
+        }
 
     async def _take_back(self, it: Concluded, results: list[tuple[Effect, Result]]) -> None:
         """Records that foresaw what certainly didn't happen forget it, or the next round would take it for somebody's doing."""
@@ -305,7 +319,7 @@ class Operator:
         for workload in sorted(changed):
             await self.writer.remember(foreseen[workload])
 
-    async def _written_down(self, it: Concluded) -> Collection[str | WorkloadRef]:
+    async def _written_down(self, it: Concluded) -> set[str | WorkloadRef]:
         """Decisions, records, losses, ends of decisions, in this order; returns what could not be written."""
         found, now = it.round, it.snapshot.seconds
         unwritten: set[str | WorkloadRef] = {

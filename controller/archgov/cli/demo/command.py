@@ -6,23 +6,29 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.status import Status
 
-from archgov.cli.demo import story
-from archgov.cli.demo.fleet import HUB, MEMBERS, SYSTEM, counts, member_cluster, objects
+from archgov.cli.demo import main_job, played, story
+from archgov.cli.demo.cluster import collection
+from archgov.cli.demo.fleet import HUB, MEMBERS, SYSTEM, Manifest, counts, hub, member_cluster, objects
 from archgov.cli.demo.stage import Scene, install, operator, scene
-from archgov.cli.demo.story import Promised, Teller
+from archgov.cli.demo.teller import Promised, Teller, everything_runs
+from archgov.cli.failure import Exit, Failure
+from archgov.cli.source import saved
+from archgov.model.snapshot import Snapshot
 from archgov.sandbox import Sandbox, SandboxOptions
 
-SEED: Final = 7
-SAMPLES: Final = Path(__file__).parents[4] / "crds" / "samples" / "demo"
-INTERRUPTED: Final = 130
+# A MemberCluster names at most 16 witnesses, one of them for the whole cluster.
+MOST_ZONES: Final = 15
+# Every so many pods a promise may take as long again.
+PODS_A_PATIENCE: Final = 1500
 
 
 class Told:
@@ -42,58 +48,119 @@ class Told:
             self.say(f"  … {what}")
 
 
-def play(directory: Path, *, keep: bool = False, speed: float = 1.0, console: Console | None = None) -> int:
-    """Plays the demo in `directory`, which is made anew. Returns the exit code."""
+def play(
+    directory: Path,
+    *,
+    keep: bool = False,
+    speed: float = 1.0,
+    fleet: Path | None = None,
+    console: Console | None = None,
+) -> int:
+    """Plays the demo in `directory`, which is made anew: its own fleet, or the one of a snapshot. Returns the exit code."""
     console = console or Console()
+    tale = _own_tale() if fleet is None else _tale_of(saved(fleet))
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     begin = time.monotonic()
-    options = SandboxOptions(seed=SEED, speed=speed)
     with console.status("setting up …") as status, _interruptible():
         voice = Told(console, status)
-        nodes, workloads, pods = counts()
-        voice.busy(f"the sandbox starts: {len(MEMBERS)} clusters, {nodes} nodes, {workloads} workloads, {pods} pods")
+        voice.busy(f"the sandbox starts: {tale.about}")
         try:
-            with Sandbox(objects(), directory, options) as sandbox:
-                the = scene(sandbox, [member.name for member in MEMBERS], directory)
-                teller = Teller(the, voice, SAMPLES, SEED)
-                _equip(sandbox, the)
-                story.everything_runs(teller)
-                with operator(the) as process:
-                    code = _told(teller, process, voice)
+            with Sandbox(
+                {HUB: tale.hub, **tale.objects}, directory, SandboxOptions(seed=story.SEED, speed=speed)
+            ) as sandbox:
+                teller = Teller(scene(sandbox, list(tale.objects), directory), voice, tale.patience)
+                _equip(teller.the, tale)
+                everything_runs(teller, tale.may_wait)
+                with operator(teller.the) as process:
+                    code = _told(teller, tale, process, voice)
                     voice.say(f"  operator's log {directory}/operator.log · traces {directory}/traces.jsonl")
                     voice.say(f"  done in {time.monotonic() - begin:.0f} s")
                     if keep and not code:
                         _keep(directory, process, voice)
                 return code
+        except Promised as broken:
+            voice.say(f"✖ {broken}")
+            return 1
         except KeyboardInterrupt:
             voice.say("interrupted; everything is stopped")
-            return INTERRUPTED
+            return Exit.INTERRUPTED
 
 
-def _equip(sandbox: Sandbox, the: Scene) -> None:
-    """Witnesses for every member, then what an installation brings to the hub."""
-    witnesses = {
-        member.name: [
-            {
-                "name": f"ingress-{member.name}",
-                "url": sandbox.witness(f"ingress-{member.name}", "ingress"),
-                "group": "ingress",
-            }
+@dataclass(frozen=True, slots=True)
+class Tale:
+    """What is played.
+
+    Attributes:
+        objects: what each member begins with. members: their MemberClusters, without witnesses. zones: that a witness speaks for.
+        fleet: the Fleet object, where it says more than its defaults. may_wait: pods that find no node.
+        intents: files with what is asked for, for the report.
+    """
+
+    about: str
+    hub: list[Manifest]
+    objects: Mapping[str, list[Manifest]]
+    members: Mapping[str, Manifest]
+    tell: Callable[[Teller], object]
+    zones: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fleet: Manifest | None = None
+    may_wait: int = 0
+    patience: float = 1.0
+
+
+def _own_tale() -> Tale:
+    nodes, workloads, pods = counts()
+    return Tale(
+        about=f"{len(MEMBERS)} clusters, {nodes} nodes, {workloads} workloads, {pods} pods",
+        hub=hub(),
+        objects=objects(),
+        members={member.name: member_cluster(member) for member in MEMBERS},
+        tell=story.tell,
+    )
+
+
+def _tale_of(snapshot: Snapshot) -> Tale:
+    fleet = snapshot.fleet
+    pods = int(fleet.standing.replicas.sum())
+    if HUB in fleet.cluster_row:
+        raise Failure(f'a cluster of the snapshot is named "{HUB}", as the hub of the demo is', "play another snapshot")
+    zones: dict[str, list[str]] = {}
+    for domain in fleet.domains:
+        zones.setdefault(domain.cluster, []).append(domain.zone)
+    return Tale(
+        about=f"{len(fleet.clusters)} clusters, {len(fleet.nodes.name)} nodes, {len(fleet.workloads.key)} workloads, {pods} pods",
+        hub=played.hub(snapshot),
+        objects=played.objects(snapshot),
+        members=played.member_clusters(snapshot),
+        tell=lambda teller: main_job.tell(teller, snapshot),
+        zones=zones,
+        fleet=played.fleet_object(snapshot.governance),
+        # Pods are put on nodes anew, so a few of the largest may find none.
+        may_wait=played.pending(snapshot) + pods // 100,
+        patience=1 + pods / PODS_A_PATIENCE,
+    )
+
+
+def _equip(the: Scene, tale: Tale) -> None:
+    """What an installation brings to the hub: kinds, members with a witness each, and one for each of their zones."""
+    members = {}
+    for name, member in tale.members.items():
+        named = [(f"ingress-{name}", "ingress", "")]
+        named += [(main_job.zone_witness(name, zone), "probe", zone) for zone in tale.zones.get(name, ())[:MOST_ZONES]]
+        witnesses = [
+            {"name": witness, "url": the.sandbox.witness(witness, group), "group": group}
+            | ({"zone": zone} if zone else {})
+            for witness, group, zone in named
         ]
-        for member in MEMBERS
-    }
-    install(the, {member.name: member_cluster(member, witnesses[member.name]) for member in MEMBERS})
+        members[name] = {**member, "spec": {**member["spec"], "witnesses": witnesses}}
+    install(the, members)
+    if tale.fleet is not None:
+        the.hub.apply(collection("fleets"), tale.fleet)
 
 
-def _told(teller: Teller, process: subprocess.Popen[bytes], voice: Told) -> int:
-    chapters: tuple[Callable[[Teller], object], ...] = (story.archgov_looks, story.intents_are_carried_out)
+def _told(teller: Teller, tale: Tale, process: subprocess.Popen[bytes], voice: Told) -> int:
     try:
-        for chapter in chapters:
-            chapter(teller)
-        before = story.a_region_is_lost(teller)
-        story.the_region_comes_back(teller, before)
-        story.the_end(teller)
+        tale.tell(teller)
     except Promised as broken:
         ended = process.poll()
         voice.say(f"✖ {broken}")

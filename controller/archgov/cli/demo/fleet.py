@@ -122,10 +122,13 @@ APPS: Final = (
 
 
 def objects() -> dict[str, list[Manifest]]:
-    """Everything that exists before archgov comes, by cluster; the hub holds archgov's own kinds only."""
-    return {HUB: [_namespace(SYSTEM), *(_namespace(name) for name in _namespaces())]} | {
-        member.name: [*_cluster(member)] for member in MEMBERS
-    }
+    """What exists in each member before archgov comes."""
+    return {member.name: [*_cluster(member)] for member in MEMBERS}
+
+
+def hub() -> list[Manifest]:
+    """What the hub holds before archgov is installed: archgov's own kinds only will be added."""
+    return [_namespace(SYSTEM), *(_namespace(name) for name in _namespaces())]
 
 
 def counts() -> tuple[int, int, int]:
@@ -134,8 +137,8 @@ def counts() -> tuple[int, int, int]:
     return nodes, len(APPS), sum(sum(app.at.values()) or nodes for app in APPS)
 
 
-def member_cluster(member: Member, witnesses: list[Manifest]) -> Manifest:
-    """The MemberCluster object of a cluster, which names the Secret with its kubeconfig."""
+def member_cluster(member: Member) -> Manifest:
+    """The MemberCluster object of a cluster, which names the Secret with its kubeconfig; its witnesses are still missing."""
     return {
         "apiVersion": "archgov.io/v1alpha1",
         "kind": "MemberCluster",
@@ -148,7 +151,6 @@ def member_cluster(member: Member, witnesses: list[Manifest]) -> Manifest:
                 "memory": member.gib_hour,
                 "nodes": [{"matchLabels": {"pool": "general"}, "price": member.node_hour}],
             },
-            "witnesses": witnesses,
         },
     }
 

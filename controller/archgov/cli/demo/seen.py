@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,21 +42,26 @@ def decisions(hub: Cluster) -> list[Mapping[str, Any]]:
     return hub.items(collection("decisions"))
 
 
-def carried_out(hub: Cluster) -> list[str]:
-    """What verified decisions did, a line per workload: where replicas went, where they came from, what for."""
-    moved: dict[str, list[str]] = {}
-    why: dict[str, str] = {}
-    for decision in decisions(hub):
-        if decision.get("status", {}).get("outcome") != "Verified":
-            continue
-        for action in decision["spec"]["actions"]:
-            name = f"{action['workload']['namespace']}/{action['workload']['name']}"
-            moved.setdefault(name, []).append(f"{action['cluster']} {action['before']}→{action['after']}")
-            why[name] = action.get("why", "")
+Deployed = Mapping[str, Mapping[str, tuple[int, int]]]  # (replicas, Ready) by Deployment, by cluster
+
+
+def changed(hub: Cluster, before: Deployed, now: Deployed) -> list[str]:
+    """What became of each workload that changed, with what decisions say it was for."""
+    why = {
+        f"{action['workload']['namespace']}/{action['workload']['name']}": action.get("why", "")
+        for decision in decisions(hub)
+        for action in decision["spec"]["actions"]
+    }
     return [
-        f"{name}: {', '.join(steps)}" + (f"  ({why[name]})" if why[name] else "")
-        for name, steps in sorted(moved.items())
+        f"{name}: {', '.join(steps)}" + (f"  ({why[name]})" if why.get(name) else "")
+        for name in sorted(before.keys() | now.keys())
+        if (steps := _steps(before.get(name, {}), now.get(name, {})))
     ]
+
+
+def _steps(before: Mapping[str, tuple[int, int]], now: Mapping[str, tuple[int, int]]) -> list[str]:
+    counts = {k: (before.get(k, (0, 0))[0], now.get(k, (0, 0))[0]) for k in sorted(before.keys() | now.keys())}
+    return [f"{cluster} {was}→{is_}" for cluster, (was, is_) in counts.items() if was != is_]
 
 
 def fleet_status(hub: Cluster) -> Mapping[str, Any]:
@@ -81,6 +87,24 @@ def lost(hub: Cluster) -> set[str]:
     }
 
 
+def lost_zones(hub: Cluster) -> set[tuple[str, str]]:
+    """(member, zone) that are declared lost and not seen well again."""
+    return {
+        (item["metadata"]["name"], loss["zone"])
+        for item in hub.items(collection("memberclusters"))
+        for loss in item.get("status", {}).get("losses", [])
+        if loss.get("zone") and not loss.get("ended")
+    }
+
+
+def needs(hub: Cluster) -> dict[str, int]:
+    """Replicas that each recorded workload must have in all."""
+    return {
+        f"{item['metadata']['namespace']}/{item['spec']['workload']['name']}": item["spec"]["need"]
+        for item in hub.items(collection("workloadrecords"))
+    }
+
+
 def failed_over(hub: Cluster) -> list[str]:
     """Workloads whose records still name where they stood before a failure."""
     return [
@@ -103,9 +127,48 @@ def deployments(members: Mapping[str, Cluster], namespace: str = "") -> dict[str
     return found
 
 
-def pods_not_ready(members: Mapping[str, Cluster]) -> int:
-    """Pods that are not Ready yet, in all members."""
-    return sum(not _is_ready(pod) for cluster in members.values() for pod in cluster.items("/api/v1/pods"))
+def deployment_labels(members: Mapping[str, Cluster]) -> dict[str, Mapping[str, str]]:
+    """Labels of each Deployment."""
+    return {
+        f"{item['metadata']['namespace']}/{item['metadata']['name']}": item["metadata"].get("labels", {})
+        for cluster in members.values()
+        for item in cluster.items("/apis/apps/v1/deployments")
+    }
+
+
+def nodes(members: Mapping[str, Cluster]) -> list[tuple[str, str, Mapping[str, str]]]:
+    """(cluster, node, its labels) of every node."""
+    return [
+        (name, item["metadata"]["name"], item["metadata"].get("labels", {}))
+        for name, cluster in members.items()
+        for item in cluster.items("/api/v1/nodes")
+    ]
+
+
+def ready_by_node(members: Mapping[str, Cluster]) -> Counter[tuple[str, str]]:
+    """Ready pods by (cluster, node)."""
+    return Counter(
+        (name, pod["spec"].get("nodeName", ""))
+        for name, cluster in members.items()
+        for pod in cluster.items("/api/v1/pods")
+        if _is(pod, "Ready")
+    )
+
+
+def pods_starting(members: Mapping[str, Cluster]) -> int:
+    """Pods that are neither Ready nor refused by every node, in all members."""
+    return sum(not _is(pod, "Ready") and not _waits(pod) for pod in _pods(members))
+
+
+def pods_ready(members: Mapping[str, Cluster]) -> tuple[int, int]:
+    """(pods Ready, pods that no node takes) in all members."""
+    pods = list(_pods(members))
+    return sum(_is(pod, "Ready") for pod in pods), sum(map(_waits, pods))
+
+
+def outcome(decision: Mapping[str, Any]) -> str:
+    """What became of a decision."""
+    return str(decision.get("status", {}).get("outcome") or decision["spec"].get("outcome", ""))
 
 
 def replicas(at: Mapping[str, tuple[int, int]], clusters: Iterable[str] | None = None) -> int:
@@ -137,6 +200,14 @@ def _intent(item: Mapping[str, Any]) -> Intent:
     )
 
 
-def _is_ready(pod: Mapping[str, Any]) -> bool:
+def _pods(members: Mapping[str, Cluster]) -> Iterator[Mapping[str, Any]]:
+    return (pod for cluster in members.values() for pod in cluster.items("/api/v1/pods"))
+
+
+def _is(pod: Mapping[str, Any], condition: str, status: str = "True") -> bool:
     conditions = pod.get("status", {}).get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return any(one["type"] == condition and one["status"] == status for one in conditions)
+
+
+def _waits(pod: Mapping[str, Any]) -> bool:
+    return not pod["spec"].get("nodeName") and _is(pod, "PodScheduled", "False")

@@ -1,126 +1,70 @@
-"""The story of the demo: a fleet, its intents, a region lost, a region back; every promise read from the API."""
+"""The story of the demo's own fleet: its intents, a region lost, a region back; every promise read from the API."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from archgov.cli.demo import seen
-from archgov.cli.demo.cluster import ApiRefused
 from archgov.cli.demo.demand import search_demand
 from archgov.cli.demo.fleet import APPS, MEMBERS
-from archgov.cli.demo.stage import Scene, apply, manifests
+from archgov.cli.demo.seen import Deployed
+from archgov.cli.demo.stage import apply, manifests
+from archgov.cli.demo.teller import (
+    DECLARED,
+    FAILED_BACK,
+    FAILED_OVER,
+    FIXED_POINT,
+    Promised,
+    Teller,
+    archgov_looks,
+    line,
+    listed,
+    open_questions,
+    the_end,
+    under_way,
+)
 
+SEED: Final = 7
+SAMPLES: Final = Path(__file__).parents[4] / "crds" / "samples" / "demo"
 LOST_REGION: Final = "eu-west"
-POLL: Final = 0.25
-# Patience by chapter, in seconds; a promise that takes longer is broken.
-START, FIRST_ROUND, FIXED_POINT, DECLARED, FAILED_OVER, FAILED_BACK = 60.0, 40.0, 90.0, 30.0, 60.0, 90.0
-
-Deployed = Mapping[str, Mapping[str, tuple[int, int]]]
 
 
-class Promised(Exception):
-    """Something the demo promises was not observed in time; says what, and what was seen instead."""
+def tell(teller: Teller) -> None:
+    """All chapters but the first.
 
-
-class Voice(Protocol):
-    """Who tells the story: lines that stay, and a status that doesn't."""
-
-    def say(self, text: str) -> None: ...
-
-    def busy(self, text: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Teller:
-    """Everything the chapters share. samples: folder with the intents."""
-
-    the: Scene
-    voice: Voice
-    samples: Path
-    seed: int
-
-    def until(self, what: str, patience: float, question: Callable[[], str]) -> float:
-        """Asks until the answer is "" (nothing is missing); seconds it took.
-
-        Raises:
-            Promised: it is still missing after `patience` seconds.
-        """
-        begin = time.monotonic()
-        while missing := self._asked(question):
-            if time.monotonic() - begin > patience:
-                raise Promised(f"{what}: not observed within {patience:.0f} s; {missing}")
-            self.voice.busy(f"{what} … {missing}")
-            time.sleep(POLL)
-        return time.monotonic() - begin
-
-    @staticmethod
-    def _asked(question: Callable[[], str]) -> str:
-        try:
-            return question()
-        except ApiRefused as error:
-            return str(error)
-
-
-def everything_runs(teller: Teller) -> None:
-    """Chapter 1: all pods of the fleet are Ready before archgov comes."""
-
-    def waiting() -> str:
-        left = seen.pods_not_ready(teller.the.members)
-        return f"{left} pods aren't Ready" if left or not seen.deployments(teller.the.members) else ""
-
-    took = teller.until("the fleet starts", START, waiting)
-    regions = len({member.region for member in MEMBERS})
-    running = seen.deployments(teller.the.members)
-    pods = sum(len(cluster.items("/api/v1/pods")) for cluster in teller.the.members.values())
-    nodes = sum(len(cluster.items("/api/v1/nodes")) for cluster in teller.the.members.values())
-    teller.voice.say(
-        f"▸ sandbox: {len(MEMBERS)} clusters in {regions} regions, {nodes} nodes, {len(running)} Deployments, {pods} pods Ready"
-        f"   {took:.1f} s (pods here take 2–5 s to start)"
-    )
-
-
-def archgov_looks(teller: Teller) -> None:
-    """Chapter 2: the first round of the operator, before any intent."""
-
-    def looked() -> str:
-        said = seen.reach(teller.the.hub)
-        blind = [name for name, answer in said.items() if answer != "yes"]
-        if blind:
-            return f"not seen yet: {', '.join(blind)}"
-        return "" if seen.fleet_status(teller.the.hub).get("workloads") else "no round yet"
-
-    took = teller.until("archgov takes its first snapshot", FIRST_ROUND, looked)
-    status = seen.fleet_status(teller.the.hub)
-    teller.voice.say(f"▸ operator: watching {len(MEMBERS)} clusters, all seen   {took:.1f} s")
-    teller.voice.say(f"▸ before any intent: {_fragile(status)}; {_money(status)}")
+    Raises:
+        Promised: what was promised was not observed.
+    """
+    archgov_looks(teller)
+    intents_are_carried_out(teller)
+    before = a_region_is_lost(teller)
+    the_region_comes_back(teller, before)
+    the_end(teller)
 
 
 def intents_are_carried_out(teller: Teller) -> None:
     """Chapter 3: what can be enforced is, what is only recommended touches nothing, what can't be is explained."""
     before = seen.deployments(teller.the.members)
-    apply(teller.the.hub, search_demand(datetime.now(UTC), teller.seed))
-    bodies = manifests(teller.samples)
+    apply(teller.the.hub, search_demand(datetime.now(UTC), SEED))
+    bodies = manifests(SAMPLES)
     for body in bodies:
         apply(teller.the.hub, body)
     kinds = [body["kind"] for body in bodies]
     told = ", ".join(f"{kinds.count(kind)} {kind}s" for kind in dict.fromkeys(kinds))
     teller.voice.say(f"▸ applied crds/samples/demo: {told}\n")
 
-    def open_questions() -> str:
-        unsettled = [intent.key for intent in seen.intents(teller.the.hub) if not intent.settled]
-        under_way = [d["metadata"]["name"] for d in seen.decisions(teller.the.hub) if _outcome(d) == "Applying"]
-        return f"{', '.join(unsettled + under_way)}" if unsettled or under_way else _not_as_declared(teller, before)
+    def missing() -> str:
+        return open_questions(teller) or _not_as_declared(teller, before)
 
-    took = teller.until("intents are carried out", FIXED_POINT, open_questions)
+    took = teller.until("intents are carried out", FIXED_POINT, missing)
     for intent in seen.intents(teller.the.hub):
-        teller.voice.say(_line(intent))
-    for line in seen.carried_out(teller.the.hub):
-        teller.voice.say(f"    {line}")
+        teller.voice.say(line(intent))
+    for step in seen.changed(teller.the.hub, before, seen.deployments(teller.the.members)):
+        teller.voice.say(f"    {step}")
     teller.voice.say(f"  fixed point after {took:.1f} s: nothing left to do\n")
 
 
@@ -145,8 +89,8 @@ def a_region_is_lost(teller: Teller) -> Deployed:
     teller.until("the survivors hold what is needed", FAILED_OVER, lambda: _short(seen.deployments(left), needs, left))
     took = time.monotonic() - begin
     after = seen.deployments(left)
-    for line in _raised(before, after, left):
-        teller.voice.say(f"          {line}")
+    for step in _raised(before, after, left):
+        teller.voice.say(f"          {step}")
     astray = _outside_eu(after)
     if astray:
         raise Promised(f"residency was broken on the loss: {astray}")
@@ -165,29 +109,11 @@ def the_region_comes_back(teller: Teller, before: Deployed) -> None:
         teller.the.sandbox.speak(f"ingress-{name}")
     teller.voice.say(f"▸ {LOST_REGION} is back; failback waits for 10 s of health, then moves in waves")
     took = teller.until("everything returns", FAILED_BACK, lambda: _not_home(teller, before))
-    teller.until("failback is verified", FAILED_BACK, lambda: _under_way(teller))
+    teller.until("failback is verified", FAILED_BACK, lambda: listed(under_way(teller)))
     now = seen.deployments(teller.the.members)
     kept = sum(seen.replicas(at) for at in now.values()) - sum(seen.replicas(at) for at in before.values())
     more = f"; {kept} replicas stay, since which zone a removal empties is not archgov's to say" if kept > 0 else ""
     teller.voice.say(f"  {took:4.1f} s  every failed-over workload is back, every replica Ready{more}\n")
-
-
-def the_end(teller: Teller) -> None:
-    """Chapter 6: what it cost, what was decided, where the records are."""
-    status = seen.fleet_status(teller.the.hub)
-    found = seen.decisions(teller.the.hub)
-    outcomes = [_outcome(decision) for decision in found]
-    if not outcomes.count("Verified"):
-        raise Promised("decisions are verified: none is")
-    teller.voice.say(f"  {_money(status)}; {_fragile(status)}")
-    teller.voice.say(
-        f"  {len(found)} decisions recorded: "
-        + ", ".join(f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes)))
-    )
-
-
-def _outcome(decision: Mapping[str, Any]) -> str:
-    return str(decision.get("status", {}).get("outcome") or decision["spec"].get("outcome", ""))
 
 
 def _not_as_declared(teller: Teller, before: Deployed) -> str:
@@ -290,30 +216,3 @@ def _not_home(teller: Teller, before: Deployed) -> str:
 
 def _counts(at: Mapping[str, tuple[int, int]]) -> dict[str, int]:
     return {cluster: count for cluster, (count, _) in at.items() if count}
-
-
-def _under_way(teller: Teller) -> str:
-    open_ones = [d["metadata"]["name"] for d in seen.decisions(teller.the.hub) if _outcome(d) == "Applying"]
-    return f"under way: {', '.join(open_ones)}" if open_ones else ""
-
-
-def _fragile(status: Mapping[str, Any]) -> str:
-    counts = {entry["scope"]: entry["workloads"] for entry in status.get("fragile", [])}
-    return (
-        f"{counts.get('zone', 0)} workloads would not survive the loss of some zone, "
-        f"{counts.get('cluster', 0)} of some cluster, {counts.get('region', 0)} of some region"
-    )
-
-
-def _money(status: Mapping[str, Any]) -> str:
-    return f"allocated {status.get('allocated', '?')}, bill {status.get('bill', '?')}"
-
-
-MARKS: Final = {"True": "✔", "False": "✖", "Unknown": "…"}
-
-
-def _line(intent: seen.Intent) -> str:
-    proposes = intent.mode != "Enforce" and intent.summary != "as declared"
-    mark = "○" if proposes and intent.ready == "True" else MARKS[intent.ready]
-    told = intent.message if intent.ready == "False" else intent.summary
-    return f"  {mark} {intent.key:<26} {intent.kind.removesuffix('Intent'):<10} {intent.mode:<10} {told}"

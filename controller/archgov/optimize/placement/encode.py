@@ -357,8 +357,12 @@ class _Encoder:
 
     def _fit(self, rule: Fit) -> None:
         joining = [s for s in sorted(set(rule.members)) if self.problem.free[s]]
+        left = fit_left(self.problem, rule)
+        most = np.maximum(self.limits.wide[joining, rule.k] - self.stood[joining, rule.k], 0).sum()
+        if most <= left:  # limits of the single variables say it already, as they do for every shape of one workload
+            return
         added = [self._excess(s, rule.k, int(self.stood[s, rule.k])) for s in joining]
-        self._require(_sum(added), _constant(fit_left(self.problem, rule)))
+        self._require(_sum(added), _constant(left))
 
     def _quota(self, rule: Quota) -> None:
         k, request = rule.k, self.problem.request[:, rule.p]

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +149,18 @@ class Capacity:
 Rule = Total | Ceiling | AtLeast | AtMost | Allowed | MaxShare | MinDomains | Survive | Fit | Quota | Capacity
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def concerns(rule: Rule) -> tuple[int, ...]:
+    """Workloads that a rule names; a cluster's capacity names none."""
+    match rule:
+        case Capacity():
+            return ()
+        case Fit(members=members) | Quota(members=members):
+            return members
+        case _:
+            return (rule.s,)
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Letters as in the module's docstring.
 
@@ -168,11 +180,12 @@ class Problem:
     rules: tuple[Rule, ...]
     transient: bool = False
 
-    @property
+    @cached_property
     def stood(self) -> Int64:
         """(S, K) replicas that stand in each cluster today."""
         stood = np.zeros_like(self.now)
         np.add.at(stood.T, self.cluster, self.standing.T)
+        stood.setflags(write=False)
         return stood
 
 

@@ -101,6 +101,8 @@ def spare_room(problem: Problem) -> Int64:
 def fit_left(problem: Problem, rule: Fit) -> int:
     """Replicas that free members of a Fit rule may add, beside those that others have added already."""
     staying = [s for s in set(rule.members) if not problem.free[s]]
+    if not staying:
+        return max(0, rule.limit)
     added = int(np.maximum(problem.now[staying, rule.k] - problem.stood[staying, rule.k], 0).sum())
     return max(0, rule.limit - added)
 

@@ -12,7 +12,7 @@ rules.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,19 @@ import numpy.typing as npt
 from archgov.optimize.placement.bound import proven
 from archgov.optimize.placement.encode import Encoding, encode
 from archgov.optimize.placement.judge import SAME, cost, violated
-from archgov.optimize.placement.problem import Int64, Limits, Problem, Solution, Status, Voucher
+from archgov.optimize.placement.problem import (
+    AtLeast,
+    Capacity,
+    Int64,
+    Limits,
+    Problem,
+    Solution,
+    Status,
+    Survive,
+    Total,
+    Voucher,
+    concerns,
+)
 from archgov.optimize.solver import ENGINE, Answer, Effort, Outcome, minimise
 
 # The share of an objective by which the solver's own arithmetic may be off.
@@ -71,11 +83,35 @@ def is_possible(problem: Problem, *, limits: Limits, seed: int) -> bool:
     """Whether some placement keeps every rule; also true when work runs out before that is known."""
     if _candidate(problem, problem.now) is not None:
         return True
-    encoding = encode(problem)
+    encoding = encode(_demanding(problem))
     if encoding is None:
         return False
     found = minimise(encoding.program.without_cost(), _effort(encoding, limits, seed))
     return found.outcome is not Outcome.INFEASIBLE
+
+
+def _demanding(problem: Problem) -> Problem:
+    """The same question about those workloads alone that must have replicas: all others could have none, which breaks no rule."""
+    if problem.transient:
+        return problem
+    demands = np.zeros(len(problem.now), bool)
+    for rule in problem.rules:
+        if isinstance(rule, Total | Survive | AtLeast) and rule.floor > 0:
+            demands[rule.s] = True
+    idle = problem.free & ~demands
+    free = problem.free & demands
+    asking = set(np.flatnonzero(free).tolist())
+    return replace(
+        problem,
+        free=free,
+        now=np.where(idle[:, None], 0, problem.now),
+        standing=np.where(idle[:, None], 0, problem.standing),
+        # What is used today counts as room, whoever uses it.
+        room=np.maximum(problem.room, problem.now.T @ problem.request),
+        rules=tuple(
+            rule for rule in problem.rules if isinstance(rule, Capacity) or not asking.isdisjoint(concerns(rule))
+        ),
+    )
 
 
 def _candidate(problem: Problem, n: Int64) -> _Candidate | None:

@@ -1,0 +1,372 @@
+"""The main job on any fleet: intents are carried out, verified and recorded; a zone is lost, and comes back.
+
+What is promised of the loss: every workload that a FailoverIntent protects against it keeps its share *before* anybody acts, unless
+the intent said beforehand that this can't be.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import yaml
+
+from archgov.api.kind import API_VERSION
+from archgov.api.registry import parse_any
+from archgov.cli.demo import played, seen
+from archgov.cli.demo.cluster import collection
+from archgov.cli.demo.fleet import HUB, Manifest
+from archgov.cli.demo.seen import Deployed
+from archgov.cli.demo.stage import apply
+from archgov.cli.demo.teller import (
+    DECLARED,
+    FAILED_BACK,
+    FAILED_OVER,
+    FIXED_POINT,
+    Promised,
+    Teller,
+    archgov_looks,
+    fragile,
+    line,
+    listed,
+    money,
+    open_questions,
+    the_end,
+    under_way,
+)
+from archgov.model.fleet import REGION_LABEL, Fixed, Fleet, Level
+from archgov.model.intent import FailoverIntent, Governance
+from archgov.model.snapshot import Snapshot
+
+QUIET_SECONDS: Final = 5.0
+MOST_LINES: Final = 20
+SOAK: Final = "10s"
+# The spread that is asked for beside what is suggested.
+SPREAD_NAME, SPREAD_SHARE, SPREAD_LEAST, SPREAD_MOST = "spread-over-regions", 80, 4, 20
+
+# Whoever survives the loss of one of these survives that of a zone in it.
+AROUND_ZONES: Final = (Level.ZONE, Level.REGION, Level.PROVIDER)
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A zone of a region, with the clusters that have nodes in it."""
+
+    region: str
+    name: str
+    clusters: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.region}/{self.name}"
+
+
+def zone_witness(cluster: str, zone: str) -> str:
+    """The name of the witness that speaks for a zone."""
+    return f"probe-{cluster}-{zone}"
+
+
+def tell(teller: Teller, snapshot: Snapshot) -> None:
+    """All chapters but the first.
+
+    Raises:
+        Promised: what was promised was not observed.
+    """
+    archgov_looks(teller)
+    intents_are_carried_out(teller, _intents(teller, snapshot))
+    everything_is_verified(teller)
+    everything_stays(teller)
+    before = seen.deployments(teller.the.members)
+    zone = a_zone_is_lost(teller)
+    the_zone_comes_back(teller, zone, before)
+    everything_is_verified(teller)
+    the_end(teller)
+
+
+# ------------------------------------------------------------------------------------------------------------- intents
+
+
+def _intents(teller: Teller, snapshot: Snapshot) -> list[Manifest]:
+    """The snapshot's own; else what `archgov suggest` says of the running fleet, enforced, with one spread beside it."""
+    if snapshot.intents:
+        return played.declarations(snapshot, datetime.now(UTC))
+    teller.voice.busy("archgov suggest looks for intents …")
+    begin = time.monotonic()
+    command = ("suggest", "--kubeconfig", str(teller.the.sandbox.kubeconfig), "--context", HUB, "-o", "yaml")
+    done = subprocess.run([sys.executable, "-m", "archgov", *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Promised(f"archgov suggest finds intents: {done.stderr.strip()}")
+    found = [body for body in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if body]
+    teller.voice.say(
+        f"▸ archgov suggest: {len(found)} intents   {time.monotonic() - begin:.1f} s; all of them in Enforce"
+    )
+    spread = _spread(snapshot.fleet, _named(found, mending=True))
+    if spread is None:
+        return [_enforced(body) for body in found]
+    _, names = _place(spread)
+    teller.voice.say(f"  beside them one spread: at most {SPREAD_SHARE}% of {len(names)} workloads in one region")
+    return [*(_enforced(body) for body in found if not _says_placement_of(body, spread)), spread]
+
+
+def _named(bodies: list[Manifest], *, mending: bool) -> set[tuple[str, str]]:
+    """(namespace, name) of workloads that suggestions name."""
+    some = [b for b in bodies if (b["metadata"]["annotations"].get("archgov.io/suggest") == "mend") is mending]
+    return {(namespace, name) for body in some for namespace, names in [_place(body)] for name in names}
+
+
+def _place(body: Manifest) -> tuple[str, list[str]]:
+    return body["metadata"]["namespace"], body["spec"]["target"]["workloads"].get("names", [])
+
+
+def _says_placement_of(body: Manifest, spread: Manifest) -> bool:
+    """Whether a suggestion describes where workloads of the spread stand today, which the spread is to change."""
+    (namespace, names), (home, some) = _place(body), _place(spread)
+    return body["kind"] == "PlacementIntent" and namespace == home and (not names or bool(set(names) & set(some)))
+
+
+def _enforced(body: Manifest) -> Manifest:
+    spec = {**body["spec"], "mode": "Enforce"}
+    if body["kind"] == "FailoverIntent":
+        spec |= {"onLoss": "Enforce", "failback": {"mode": "Automatic", "soak": SOAK}}
+    return {**body, "spec": spec}
+
+
+def _spread(fleet: Fleet, taken: set[tuple[str, str]]) -> Manifest | None:
+    """Workloads of one namespace that stand mostly in one region though they exist in others, spread over regions."""
+    uneven: dict[str, list[str]] = {}
+    for s in range(len(fleet.workloads.key)):
+        ref = fleet.ref(s)
+        if fleet.workloads.fixed[s] == Fixed.FREE and (ref.namespace, ref.name) not in taken and _is_uneven(fleet, s):
+            uneven.setdefault(ref.namespace, []).append(ref.name)
+    if not uneven:
+        return None
+    namespace = max(sorted(uneven), key=lambda name: len(uneven[name]))
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "PlacementIntent",
+        "metadata": {"name": SPREAD_NAME, "namespace": namespace},
+        "spec": {
+            "mode": "Enforce",
+            "target": {"workloads": {"names": uneven[namespace][:SPREAD_MOST]}},
+            "load": "FollowsReplicas",
+            "spread": [{"topologyKey": REGION_LABEL, "maxShare": f"{SPREAD_SHARE}%"}],
+        },
+    }
+
+
+def _is_uneven(fleet: Fleet, s: int) -> bool:
+    by_region: Counter[str] = Counter()
+    for k, replicas in fleet.spec_replicas(s).items():
+        by_region[fleet.clusters[k].region] += replicas
+    total = by_region.total()
+    return total >= SPREAD_LEAST and len(by_region) > 1 and 100 * max(by_region.values()) > SPREAD_SHARE * total
+
+
+def intents_are_carried_out(teller: Teller, bodies: list[Manifest]) -> None:
+    """What is enforced is done, what can't be is explained."""
+    before = seen.deployments(teller.the.members)
+    for body in bodies:
+        apply(teller.the.hub, body)
+    kinds = Counter(body["kind"] for body in bodies)
+    teller.voice.say(f"▸ applied {', '.join(f'{count} {kind}s' for kind, count in kinds.items())}\n")
+    took = teller.until("intents are carried out", FIXED_POINT, lambda: open_questions(teller))
+    _say_some(teller, [line(intent) for intent in seen.intents(teller.the.hub)], "intents")
+    _say_some(
+        teller,
+        [f"    {step}" for step in seen.changed(teller.the.hub, before, seen.deployments(teller.the.members))],
+        "workloads",
+    )
+    status = seen.fleet_status(teller.the.hub)
+    teller.voice.say(f"  fixed point after {took:.1f} s; {fragile(status)}; {money(status)}\n")
+
+
+def _say_some(teller: Teller, lines: list[str], what: str) -> None:
+    for one in lines[:MOST_LINES]:
+        teller.voice.say(one)
+    if len(lines) > MOST_LINES:
+        teller.voice.say(f"    and {len(lines) - MOST_LINES} more {what}")
+
+
+def everything_is_verified(teller: Teller) -> None:
+    """The last word on each workload in each cluster is a verified one, and what the cluster holds.
+
+    Raises:
+        Promised: a decision failed, or a cluster holds something else than what was verified.
+    """
+    found = sorted(seen.decisions(teller.the.hub), key=lambda one: one["metadata"]["creationTimestamp"])
+    failed = [one["metadata"]["name"] for one in found if seen.outcome(one) == "Failed"]
+    if failed:
+        raise Promised(f"every action is verified: {listed(failed)} failed")
+    last = {
+        (f"{action['workload']['namespace']}/{action['workload']['name']}", action["cluster"]): action["after"]
+        for decision in found
+        if seen.outcome(decision) == "Verified"
+        for action in decision["spec"]["actions"]
+    }
+    now = seen.deployments(teller.the.members)
+    wrong = [
+        f"{name} in {cluster}: {here[0]} replicas, {here[1]} Ready, verified were {after}"
+        for (name, cluster), after in last.items()
+        for here in [now.get(name, {}).get(cluster, (0, 0))]
+        if here != (after, after)
+    ]
+    if wrong:
+        raise Promised(f"every action is verified: {listed(wrong)}")
+    teller.voice.say(f"  ✔ {len(last)} replica counts of verified decisions are what the clusters hold, all Ready")
+
+
+def everything_stays(teller: Teller) -> None:
+    """At a fixed point nothing moves by itself.
+
+    Raises:
+        Promised: something did.
+    """
+    before, until = seen.deployments(teller.the.members), time.monotonic() + QUIET_SECONDS
+    while time.monotonic() < until:
+        time.sleep(1)
+        teller.voice.busy("nothing moves by itself …")
+    now = seen.deployments(teller.the.members)
+    if moved := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
+        raise Promised(f"a fixed point stays: {listed(moved)} moved")
+    teller.voice.say(f"  ✔ nothing moved for {QUIET_SECONDS:.0f} s\n")
+
+
+# ---------------------------------------------------------------------------------------------------------- a zone lost
+
+
+def a_zone_is_lost(teller: Teller) -> Zone:
+    """The fullest zone falls dark in all its clusters; floors hold before anybody acts, then archgov answers."""
+    hub, members = teller.the.hub, teller.the.members
+    zone = _fullest_zone(teller)
+    floors, excused = _floors(teller)
+    for cluster in zone.clusters:
+        teller.the.sandbox.fail_zone(cluster, zone.name)
+    begin = time.monotonic()
+    teller.voice.say(
+        f"▸ now zone {zone} is lost ({', '.join(zone.clusters)}); {len(floors)} workloads shall survive that"
+    )
+    teller.until("the zone falls dark", DECLARED, lambda: _still_ready(teller, zone))
+    below = _below(seen.deployments(members), floors)
+    if below:
+        raise Promised(f"survivors keep their share: {listed(below)}")
+    teller.voice.say(
+        f"  {time.monotonic() - begin:5.1f} s  its pods are gone: {len(floors)} of {len(floors)} floors hold before anybody acts"
+        + (f"; {len(excused)} intents had said they can't: {listed(excused, 4)}" if excused else "")
+    )
+    for cluster in zone.clusters:
+        teller.the.sandbox.silence(zone_witness(cluster, zone.name))
+    teller.until("the loss is declared", DECLARED, lambda: listed(_undeclared(teller, zone)))
+    teller.voice.say(f"  {time.monotonic() - begin:5.1f} s  its witnesses are silent too → lost")
+
+    def answered() -> str:
+        return listed(_below(seen.deployments(members), floors)) or listed(under_way(teller))
+
+    teller.until("the loss is answered", FAILED_OVER, answered)
+    raised = len(seen.failed_over(hub))
+    teller.voice.say(f"  {time.monotonic() - begin:5.1f} s  answered: {raised} workloads have more replicas elsewhere")
+    return zone
+
+
+def the_zone_comes_back(teller: Teller, zone: Zone, before: Deployed) -> None:
+    """Its nodes are Ready again; after the soak everything is as it was."""
+    for cluster in zone.clusters:
+        teller.the.sandbox.heal_zone(cluster, zone.name)
+        teller.the.sandbox.speak(zone_witness(cluster, zone.name))
+    teller.voice.say(f"▸ zone {zone} is back; failback waits for {SOAK} of health")
+
+    def away() -> str:
+        still = [*_less(before, seen.deployments(teller.the.members)), *seen.failed_over(teller.the.hub)]
+        return listed(still) or open_questions(teller)
+
+    took = teller.until("everything returns", FAILED_BACK, away)
+    teller.voice.say(f"  {took:5.1f} s  every workload has its replicas again, all Ready")
+
+
+def _fullest_zone(teller: Teller) -> Zone:
+    """The zone of a region that holds most Ready pods, where the region's clusters have others."""
+    pods = seen.ready_by_node(teller.the.members)
+    homes: dict[tuple[str, str], set[str]] = {}
+    held: Counter[tuple[str, str]] = Counter()
+    zones_of: dict[str, set[str]] = {}
+    for cluster, node, labels in seen.nodes(teller.the.members):
+        place = labels.get("topology.kubernetes.io/region", ""), labels.get("topology.kubernetes.io/zone", "")
+        homes.setdefault(place, set()).add(cluster)
+        zones_of.setdefault(cluster, set()).add(place[1])
+        held[place] += pods[cluster, node]
+    able = [place for place in sorted(homes) if all(len(zones_of[cluster]) > 1 for cluster in homes[place])]
+    if not able:
+        raise Promised("a zone can be lost: no cluster has two zones")
+    region, name = max(able, key=lambda place: held[place])
+    return Zone(region, name, tuple(sorted(homes[region, name])))
+
+
+def _floors(teller: Teller) -> tuple[dict[str, int], list[str]]:
+    """What each workload must keep when any zone is lost, and the intents that said beforehand they can't promise it."""
+    needs, labels = seen.needs(teller.the.hub), seen.deployment_labels(teller.the.members)
+    floors: dict[str, int] = {}
+    excused = []
+    for body in teller.the.hub.items(collection("failoverintents")):
+        intent = parse_any({**body, "apiVersion": API_VERSION}, Governance())
+        if not isinstance(intent, FailoverIntent) or not any(one.level in AROUND_ZONES for one in intent.tolerate):
+            continue
+        if _ready(body) != "True":
+            excused.append(str(intent.common.ref))
+            continue
+        for name, need in needs.items():
+            if name in labels and _covers(intent, name, labels[name]):
+                floors[name] = max(floors.get(name, 0), -(-intent.share * need // 100))
+    return floors, excused
+
+
+def _covers(intent: FailoverIntent, name: str, labels: Mapping[str, str]) -> bool:
+    target, (namespace, bare) = intent.common.target, name.split("/", 1)
+    return (
+        namespace == intent.common.ref.namespace
+        and (not target.names or bare in target.names)
+        and target.workloads.matches(labels)
+    )
+
+
+def _ready(body: Mapping[str, Any]) -> str:
+    conditions = body.get("status", {}).get("conditions", [])
+    return next((str(one["status"]) for one in conditions if one["type"] == "Ready"), "Unknown")
+
+
+def _still_ready(teller: Teller, zone: Zone) -> str:
+    pods = seen.ready_by_node({name: teller.the.members[name] for name in zone.clusters})
+    dark = {
+        (cluster, node)
+        for cluster, node, labels in seen.nodes(teller.the.members)
+        if cluster in zone.clusters and labels.get("topology.kubernetes.io/zone") == zone.name
+    }
+    left = sum(pods[place] for place in dark)
+    return f"{left} pods are still Ready there" if left else ""
+
+
+def _below(now: Deployed, floors: Mapping[str, int]) -> list[str]:
+    return [
+        f"{name} {seen.ready(now.get(name, {}))}/{floor}"
+        for name, floor in floors.items()
+        if seen.ready(now.get(name, {})) < floor
+    ]
+
+
+def _undeclared(teller: Teller, zone: Zone) -> list[str]:
+    lost = seen.lost_zones(teller.the.hub)
+    return [f"{cluster}/{zone.name}" for cluster in zone.clusters if (cluster, zone.name) not in lost]
+
+
+def _less(before: Deployed, now: Deployed) -> list[str]:
+    """Workloads that have fewer replicas, or fewer Ready ones, than before."""
+    return [
+        name
+        for name, at in before.items()
+        if any(
+            here[0] < was[0] or here[1] < was[1] for k, was in at.items() for here in [now.get(name, {}).get(k, (0, 0))]
+        )
+    ]
