@@ -138,7 +138,7 @@ def a_node(
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workload as `a_fleet` takes it: standing and ready by `cluster/zone`, spec.replicas by cluster."""
+    """A workload as `a_fleet` takes it: standing and ready by `cluster/zone`, spec.replicas and pods without a node by cluster."""
 
     ref: WorkloadRef
     at: Mapping[str, int]
@@ -149,6 +149,7 @@ class Workload:
     labels: Labels
     fixed: Fixed
     guarded: bool
+    refused: Mapping[str, int]
 
 
 def a_workload(
@@ -161,6 +162,7 @@ def a_workload(
     labels: Mapping[str, str] | None = None,
     ready: Mapping[str, int] | None = None,
     spec: Mapping[str, int] | None = None,
+    refused: Mapping[str, int] | None = None,
     kind: str = "Deployment",
     fixed: Fixed = Fixed.FREE,
     guarded: bool = False,
@@ -175,6 +177,7 @@ def a_workload(
         at: standing replicas by `cluster/zone`.
         ready: how many of them are Ready, where that is not all.
         spec: spec.replicas by cluster where it differs from what stands; more is pending, `{"us-1": 0}` only exists.
+        refused: pending ones that the scheduler found no node for, by cluster.
         labels: `app` is its name unless told otherwise.
         node: alternatives of required node labels.
     """
@@ -199,6 +202,7 @@ def a_workload(
         labels=_labels({"app": bare} if labels is None else labels),
         fixed=fixed,
         guarded=guarded,
+        refused=refused or {},
     )
 
 
@@ -524,17 +528,17 @@ def _used(
 
 
 def _deployed(workloads: Sequence[Workload], cluster_row: Mapping[ClusterName, int]) -> DeployedTable:
-    rows: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, int, int, int]] = []
     uids: list[bytes] = []
     for s, workload in enumerate(workloads):
         for cluster, replicas in workload.spec.items():
             ready = sum(workload.ready[place] for place in workload.at if _cluster_of(place) == cluster)
-            rows.append((s, cluster_row[ClusterName(cluster)], replicas, ready))
+            rows.append((s, cluster_row[ClusterName(cluster)], replicas, ready, workload.refused.get(cluster, 0)))
             uids.append(hashlib.blake2b(f"{cluster}/{workload.ref.key}".encode(), digest_size=16).digest())
-    table = np.array(rows, np.int32).reshape(len(rows), 4)
+    table = np.array(rows, np.int32).reshape(len(rows), 5)
     uid = np.frombuffer(b"".join(uids), np.uint8).reshape(len(rows), 16)
-    workload, cluster, replicas, ready = np.ascontiguousarray(table.T)
-    return DeployedTable(workload, cluster, replicas, ready, uid)
+    workload, cluster, replicas, ready, refused = np.ascontiguousarray(table.T)
+    return DeployedTable(workload, cluster, replicas, ready, refused, uid)
 
 
 def _standing(workloads: Sequence[Workload], domain_row: Mapping[str, int]) -> StandingTable:

@@ -96,7 +96,9 @@ def a_large_fleet(dice: np.random.Generator, workloads: int) -> Fleet:
             fixed=(dice.random(workloads) < 0.1).astype(np.int32),
             guarded=(dice.random(workloads) < 0.3).astype(np.int32),
         ),
-        deployed=DeployedTable(rows[mixed], clusters[mixed], replicas[mixed], replicas[mixed], uid[mixed]),
+        deployed=DeployedTable(
+            rows[mixed], clusters[mixed], replicas[mixed], replicas[mixed], np.zeros(len(mixed), np.int32), uid[mixed]
+        ),
         standing=StandingTable(places[0][placed], places[1][placed], standing[placed], ready[placed]),
         fit=np.zeros((len(shapes), domains), np.int64),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from archgov.model.condition import Kind, Reason, Status
 from archgov.model.decision import Outcome
-from archgov.model.fleet import Reach
-from archgov.model.intent import Budget, Governance, Intent, Load, Mode, Stopped, Witness
+from archgov.model.fleet import CLUSTER_LABEL, Reach
+from archgov.model.intent import Budget, Governance, Intent, Load, Loss, Mode, Record, Stopped, Witness
 from archgov.model.ref import ClusterName
-from tests.build import Workload, a_cluster, a_workload, capacity, failover, placement, spread
+from tests.build import MONDAY, Workload, a_cluster, a_series, a_workload, capacity, failover, placement, spread
 from tests.world import World
 
 EU = {"archgov.io/jurisdiction": "eu"}
@@ -221,3 +223,73 @@ def test_two_reversals_within_an_hour_end_the_attempt() -> None:
     for _ in range(3):
         assert not world.step().effects
     assert ready(world, "cheap") == (Status.FALSE, Reason.CONTENDED)
+
+
+def a_tenant_against_the_platform(mode: Mode, priority: int) -> World:
+    """The platform wants everything in eu; a tenant's own intent says us, where its replicas stand."""
+    return a_world(
+        worker("shop/cart", {"us/a": 3, "eu/a": 1}),
+        intents=[
+            placement(
+                "platform/eu-only",
+                allow=EU,
+                mode=Mode.ENFORCE,
+                priority=priority,
+                namespaces=("shop",),
+                load=Load.FOLLOWS_REPLICAS,
+            ),
+            placement("shop/us-only", allow={CLUSTER_LABEL: "us"}, mode=mode, load=Load.FOLLOWS_REPLICAS),
+        ],
+        governance=Governance(governing=("platform",), ceilings=(("platform", 100),)),
+    )
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_an_intent_of_higher_priority_is_not_held_back_by_what_others_have(mode: Mode) -> None:
+    world = a_tenant_against_the_platform(mode, priority=100)
+    world.settle()
+    assert world.replicas("shop/cart") == {"eu": 4}
+    assert ready(world, "eu-only") == (Status.TRUE, Reason.AS_DECLARED)
+    assert ready(world, "us-only") == (Status.FALSE, Reason.INFEASIBLE)
+    assert all(one.decision.intents[0].name == "eu-only" for one in world.history)
+
+
+def test_among_equals_nobody_takes_what_the_other_has() -> None:
+    world = a_tenant_against_the_platform(Mode.RECOMMEND, priority=0)
+    world.settle()
+    assert world.replicas("shop/cart") == {"us": 3, "eu": 1}
+    assert ready(world, "eu-only") == (Status.FALSE, Reason.INFEASIBLE)
+
+
+@pytest.mark.parametrize("enforced", [[], ["failover"], ["failover", "capacity"]], ids=str)
+def test_failback_returns_whoever_is_enforced_beside_it(enforced: list[str]) -> None:
+    mode = {kind: Mode.ENFORCE if kind in enforced else Mode.RECOMMEND for kind in ("failover", "capacity")}
+    world = a_world(
+        worker("shop/web", {"ap/a": 3, "eu/a": 6}),
+        intents=[
+            failover("shop/region", tolerate={"region": 1}, share=50, on_loss=Mode.ENFORCE, mode=mode["failover"]),
+            capacity("shop/demand", demand="6", minimum=2, mode=mode["capacity"]),
+            placement("shop/anywhere", load=Load.FOLLOWS_REPLICAS, mode=Mode.RECOMMEND),
+        ],
+    )
+    ref = world.workloads[0].ref
+    ap, eu = ClusterName("ap"), ClusterName("eu")
+    home = ((ap, 3), (eu, 3))
+    now = ((ap, 3), (eu, 6))
+    world.records[ref] = Record(ref, need=6, needs=home, former=home, written=now, origin=home)
+    world.losses = (Loss(ClusterName("us"), "", MONDAY - 900, MONDAY - 800),)
+    world.settle()
+    assert world.replicas("shop/web") == {"ap": 3, "eu": 3}
+    assert world.records[ref].origin == ()
+
+
+def test_a_forecast_covers_the_horizon_from_now_on_though_its_history_ended_hours_ago() -> None:
+    daily = [60 if 10 <= hour < 14 else 10 for hour in range(24)]
+    world = a_world(
+        worker("shop/web", {"eu/a": 6}),
+        intents=[capacity("shop/demand", series="history", per_replica=10, horizon="2h", mode=Mode.ENFORCE)],
+        series=(a_series("shop/history", daily * 14, key="demand.csv", start=MONDAY - 14 * 86400),),
+        now=MONDAY + 11 * 3600,
+    )
+    world.settle()
+    assert world.replicas("shop/web") == {"eu": 6}

@@ -62,6 +62,7 @@ def shuffled(fleet: Fleet, dice: np.random.Generator) -> Fleet:
             row["clusters"][deployed.cluster[d]],
             deployed.replicas[d],
             deployed.ready[d],
+            deployed.refused[d],
             deployed.uid[d],
         ),
         standing=StandingTable(

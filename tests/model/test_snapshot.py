@@ -19,7 +19,7 @@ from archgov.model.fleet import Fixed, Fleet, Quota, Reach
 from archgov.model.intent import Governance, Intent, Loss, Mode, Record, Witness
 from archgov.model.names import Names
 from archgov.model.ref import ClusterName, IntentRef, WorkloadRef
-from archgov.model.snapshot import BadSnapshot, Snapshot, load, save
+from archgov.model.snapshot import FORMAT, BadSnapshot, Snapshot, load, save
 from archgov.model.sound import first_flaw
 from tests.build import (
     MONDAY,
@@ -249,7 +249,7 @@ FULL = saved(a_full_snapshot())
     ids=["empty", "text", "magic", "head", "no end", "no head"],
 )
 def test_a_file_that_is_no_snapshot_is_refused(content: bytes) -> None:
-    with pytest.raises(BadSnapshot, match="this file holds no snapshot of format 1"):
+    with pytest.raises(BadSnapshot, match=f"this file holds no snapshot of format {FORMAT}"):
         loaded(content)
 
 
@@ -272,11 +272,11 @@ def test_a_file_cut_short_is_refused(length: int) -> None:
 
 
 def test_another_format_is_refused_by_its_number() -> None:
-    with pytest.raises(BadSnapshot, match="its format is 2; save it again"):
-        loaded(rewritten(FULL, lambda content: content | {"format": 2}))
+    with pytest.raises(BadSnapshot, match="its format is 1; save it again"):
+        loaded(rewritten(FULL, lambda content: content | {"format": 1}))
 
 
-@pytest.mark.parametrize("content", [[], None, 7, {}, {"format": 1}])
+@pytest.mark.parametrize("content", [[], None, 7, {}, {"format": FORMAT}])
 def test_small_values_that_are_missing_are_refused(content: Any) -> None:
     with pytest.raises(BadSnapshot):
         loaded(rewritten(FULL, lambda _: content))

@@ -48,6 +48,7 @@ class Asked:
         returning: replicas by cluster that rows go back to after a failover.
         growing: rows whose survivor floors may ask for more than today.
         homing: rows on their way back, however they are governed.
+        overruled: by name of an intent, rows of which it may not even ask that nothing gets worse.
         places: rows of clusters in which a free workload may change; all of them where nothing is said.
     """
 
@@ -62,6 +63,7 @@ class Asked:
     returning: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     growing: frozenset[int] = frozenset()
     homing: frozenset[int] = frozenset()
+    overruled: Mapping[str, frozenset[int]] = field(default_factory=dict)
     places: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
 
@@ -143,8 +145,9 @@ def compose(base: Frame, asked: Asked, governed: Iterable[Governed[Intent]]) -> 
         rules += _standing_rules(base, asked, s_of[row], row)
     for one in governed:
         in_full = asked.full.get(one.name, frozenset())
+        overruled = asked.overruled.get(one.name, frozenset())
         for row in one.rows:
-            if row in asked.free:
+            if row in asked.free and row not in overruled:
                 found = _declared(base, asked, one, s_of[row], row)
                 if row in in_full:
                     rules += found
@@ -170,7 +173,9 @@ def _physical(base: Frame, free: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> 
     for shape, members in sorted(by_shape.items()):
         for k, cluster in enumerate(fleet.clusters):
             pending = int(np.maximum(problem.now[members, k] - stood[members, k], 0).sum())
-            limit = max(fitting(fleet, shape, k), pending)
+            # What was added lately may still find a node; what the scheduler refused has to go elsewhere.
+            refused = sum(fleet.refused_replicas(base.rows[s]).get(k, 0) for s in members)
+            limit = max(fitting(fleet, shape, k), pending - refused)
             yield Fit(
                 f"what fits in {cluster.name} of pods like {fleet.ref(base.rows[members[0]])}", tuple(members), k, limit
             )
@@ -233,7 +238,9 @@ def _standing_rules(base: Frame, asked: Asked, s: int, row: int) -> Iterable[Rul
         elif row in asked.returning:
             home = asked.returning[row].get(k, 0)
             yield AtLeast(f"failback of {ref}", s, k, home)
-            yield AtMost(f"failback of {ref}", s, k, home)
+            # An enforced intent may need more by now than stood there before the failure.
+            if not any(row in rows for rows in asked.full.values()):
+                yield AtMost(f"failback of {ref}", s, k, home)
         elif row not in asked.moves and _follows(asked, row) and (need.total >= now or row in asked.growing):
             yield AtLeast(f"no intent may move {ref}", s, k, today)
         elif row not in asked.moves and _follows(asked, row) and row not in asked.growing:
@@ -338,7 +345,9 @@ def _no_worse(problem: Problem, rule: Rule) -> Rule:
     n = problem.now
     match rule:
         case Allowed(s=s, clusters=clusters):
-            return replace(rule, clusters=tuple(k for k in range(n.shape[1]) if k in clusters or n[s, k] > 0))
+            astray = int(sum(n[s, k] for k in range(n.shape[1]) if k not in clusters))
+            outside = tuple(j for j, k in enumerate(problem.cluster.tolist()) if k not in clusters)
+            return MaxShare(rule.name, s, outside, 0, astray) if astray else rule
         case MaxShare(s=s, domains=domains):
             return replace(rule, tolerated=max(rule.tolerated, judge.at_most(problem, s, domains, n[s])))
         case MinDomains(s=s, scopes=scopes):

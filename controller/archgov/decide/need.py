@@ -147,19 +147,24 @@ def outlooks(snapshot: Snapshot, intent: CapacityIntent) -> tuple[Outlook, ...] 
     last = max(sample.at for sample in series.samples)
     if snapshot.seconds - last > max(STALE_STEPS * series.step, STALE_AFTER):
         return _no_input(intent, f"ends {(snapshot.seconds - last) // 3600} hours ago")
+    known = min(snapshot.seconds, last)
     try:
         found = [
             Outlook(place, seen.peak, seen)
-            for place, history in histories(series, min(snapshot.seconds, last)).items()
-            for seen in [_ahead(history, intent, series.step)]
+            for place, history in histories(series, known).items()
+            for seen in [_ahead(history, intent, series.step, snapshot.seconds - known)]
         ]
     except BadHistory as error:
         return _no_input(intent, f"can't be used: {error}")
     return tuple(found)
 
 
-def _ahead(history: History, intent: CapacityIntent, step: int) -> Forecast:
-    return forecast(history, steps=max(1, -(-intent.horizon // step)), quantile=intent.quantile / 100, step=step)
+def _ahead(history: History, intent: CapacityIntent, step: int, late: int) -> Forecast:
+    """The horizon from now on; late: seconds since the history ended, which have to be forecast too."""
+    past = late // step
+    ahead = max(1, -(-(late + intent.horizon) // step) - past)
+    whole = forecast(history, steps=past + ahead, quantile=intent.quantile / 100, step=step)
+    return replace(whole, values=whole.values[past:])
 
 
 def _no_input(intent: CapacityIntent, why: str) -> Finding:

@@ -172,11 +172,36 @@ def _give_way(
     } & set(asked.free)
     involved = [one for one in governed if any(rule.startswith(f"{one.name} ") for rule in conflict.rules)]
     finding = _collision(base, conflict, involved, concerned, problem)
-    for one in reversed(involved):
+    for one in _least_first(asked, involved, concerned):
         rows = concerned & set(one.rows)
-        if rows & asked.full.get(one.name, frozenset()):
-            return _without(asked, one, rows, today), finding
+        in_full = bool(rows & asked.full.get(one.name, frozenset()))
+        asked = _without(asked, one, rows, today) if in_full else _overruled(asked, one, rows)
+        # Who wins by its priority has nothing to mend; equals have to be told apart by somebody.
+        if all(other is one or other.priority > one.priority or not in_full for other in involved):
+            finding = replace(finding, about=(one.intent.common.ref,))
+        return asked, finding
     return replace(asked, free=asked.free - (concerned or asked.free)), finding
+
+
+def _least_first(asked: Asked, involved: list[Governed[Intent]], concerned: set[int]) -> list[Governed[Intent]]:
+    """Intents that can give way for some of the workloads, the least important first.
+
+    What holds today is broken only for an intent of a higher priority: equals may not take from each other what they have.
+    """
+
+    def rows(one: Governed[Intent]) -> set[int]:
+        return concerned & set(one.rows) - asked.overruled.get(one.name, frozenset())
+
+    full = [one for one in reversed(involved) if concerned & asked.full.get(one.name, frozenset())]
+    highest = max((one.priority for one in full), default=0)
+    modest = [one for one in reversed(involved) if one not in full and rows(one) and one.priority < highest]
+    return sorted([*modest, *full], key=lambda one: one.priority)
+
+
+def _overruled(asked: Asked, one: Governed[Intent], rows: set[int]) -> Asked:
+    """The same question, in which an intent doesn't ask for anything about some rows."""
+    known = asked.overruled.get(one.name, frozenset())
+    return replace(asked, overruled={**asked.overruled, one.name: known | rows})
 
 
 def _everybody(problem: Problem, rule: Rule) -> tuple[int, ...]:

@@ -51,12 +51,15 @@ def release(
             continue
         spare = _spare(fleet, row, problem.now[s], target[s])
         allowance = allowances.get(row)
+        refused = fleet.refused_replicas(row)
         for k in wanted:
             want = int(problem.now[s, k] - target[s, k])
-            may = min(want, spare)
+            # Nobody is served by pods without a node, and a ReplicaSet removes them first.
+            idle = min(want, refused.get(k, 0))
+            may = min(want - idle, spare)
             granted = allowance.take(may) if allowance else may
-            if granted:
-                downs.append(Step(row, k, int(problem.now[s, k]), int(problem.now[s, k]) - granted))
+            if idle + granted:
+                downs.append(Step(row, k, int(problem.now[s, k]), int(problem.now[s, k]) - idle - granted))
                 spare -= granted
             if granted < may and allowance:
                 findings.append(_out_of_budget(fleet, row, allowance))

@@ -19,6 +19,7 @@ from archgov.decide.select import Governed
 from archgov.decide.stage import Stage, acting_question, emergency, set_up
 from archgov.decide.tell import actions, decisions
 from archgov.decide.verdict import Verdict, verdict
+from archgov.decide.withdraw import withdrawn
 from archgov.model.decision import Action, Cause, Decision, Finding, Outcome
 from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Loss, PlacementIntent, Record, Removal
@@ -82,12 +83,14 @@ def conclude(snapshot: Snapshot) -> Round:
         return _answer_loss(stage, urgent)
     question = acting_question(stage)
     incumbent = led_by(stage, Outcome.APPLYING)
-    acting = plan(stage.base, question, stage.governed, dict(stage.needs), stage.engine, incumbent)
+    planned = plan(stage.base, question, stage.governed, dict(stage.needs), stage.engine, incumbent)
+    target, in_vain = withdrawn(stage, planned.target)
+    acting = replace(planned, target=target)
     advice = advise(stage, acting)
     released = _released(stage, acting.target)
     kept, ended = closing(stage, acting.target, advice)
     over = tuple(Closed(one.namespace, one.decision.name, outcome, why) for one, outcome, why in ended)
-    fresh = _acting_decisions(stage, acting, kept)
+    fresh = _acting_decisions(stage, acting, kept, in_vain)
     proposed = tuple(decision for one in advice for decision in one.decisions if decision.name not in kept)
     return _round(stage, acting.target, acting, advice, released, fresh, proposed, kept, over, urgent)
 
@@ -132,7 +135,7 @@ def _released(stage: Stage, target: Int64) -> Released:
     return release(stage.snapshot.fleet, stage.base.rows, stage.base.problem, target, granted)
 
 
-def _acting_decisions(stage: Stage, acting: Plan, kept: set[str]) -> tuple[Decision, ...]:
+def _acting_decisions(stage: Stage, acting: Plan, kept: set[str], in_vain: frozenset[int]) -> tuple[Decision, ...]:
     """One decision per intent that owns changes which no open decision leads to yet."""
     now = stage.base.problem.now
     led = {
@@ -152,8 +155,8 @@ def _acting_decisions(stage: Stage, acting: Plan, kept: set[str]) -> tuple[Decis
         rows = by_owner.get(owner.name, [])
         if rows:
             cause = {row: _cause(stage, owner, row) for row in rows}
-            why = {row: _why(stage, owner, row) for row in rows}
-            involved = tuple(one for one in stage.governed if one.enforced and set(rows) & set(one.rows))
+            why = {row: "found no node" if row in in_vain else _why(stage, owner, row) for row in rows}
+            involved = tuple(one for one in stage.governed if set(rows) & acting.asked.full.get(one.name, frozenset()))
             todo = actions(stage.base, now, acting.target, rows, cause, why)
             about = tuple(f for f in acting.findings if owner.intent.common.ref in f.about)
             found += decisions(stage.snapshot, owner, involved, todo, stage.base, acting, Outcome.APPLYING, about)

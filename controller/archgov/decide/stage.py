@@ -109,6 +109,7 @@ def set_up(snapshot: Snapshot) -> Stage:
             *about_contended,
             *home.findings,
             *_unseen(snapshot, governed),
+            *_homeless(snapshot, governed, rows),
         ),
         engine=Engine(Limits(snapshot.governance.max_nodes, SECONDS), snapshot.seed),
         stopped=_stopped(snapshot),
@@ -125,18 +126,17 @@ def acting_question(stage: Stage) -> Asked:
     if stage.lost:
         held |= free
     needs = {**stage.needs, **declared_needs(stage, enforced)}
+    moves = movable(stage, enforced) & free
     return Asked(
         rows=stage.base.rows,
         free=frozenset(free),
         full={one.name: frozenset(one.rows) & free for one in enforced},
-        moves=movable(stage, enforced) & free,
+        moves=moves,
         needs=needs,
         loads=stage.loads,
         lost=stage.lost_domains,
         held=frozenset(held),
-        returning={
-            row: home for row, home in stage.home.returning.items() if not any(row in one.rows for one in enforced)
-        },
+        returning={row: home for row, home in stage.home.returning.items() if row not in moves},
         growing=growing(of_kind(enforced, FailoverIntent)),
         homing=frozenset(stage.home.returning),
         places=places(enforced),
@@ -239,6 +239,23 @@ def _unseen(snapshot: Snapshot, governed: tuple[Governed[Intent], ...]) -> tuple
             )
         )
     return tuple(found)
+
+
+def _homeless(snapshot: Snapshot, governed: tuple[Governed[Intent], ...], rows: tuple[int, ...]) -> tuple[Finding, ...]:
+    """Replicas that the scheduler found no node for."""
+    fleet = snapshot.fleet
+    return tuple(
+        Finding(
+            Reason.NOT_SCHEDULED,
+            f"{fleet.ref(row)}: {count} replicas find no node in {fleet.clusters[k].name}; "
+            "the next plan puts them elsewhere, where its intents allow that",
+            tuple(one.intent.common.ref for one in governed if row in one.rows),
+            fleet.ref(row),
+            remedies=("add nodes or room there", "let an intent move it (load: FollowsReplicas)"),
+        )
+        for row in rows
+        for k, count in fleet.refused_replicas(row).items()
+    )
 
 
 def _about(finding: Finding, governed: tuple[Governed[Intent], ...], snapshot: Snapshot) -> Finding:

@@ -188,13 +188,14 @@ def _losses(bodies: Iterable[Json]) -> Iterable[Loss]:
 
 @dataclass(slots=True)
 class _Workload:
-    """A workload while it is put together: its row in each cluster by name, pods by domain."""
+    """A workload while it is put together: its row in each cluster by name, pods by domain, refused ones by cluster."""
 
     rows: dict[str, DeployableRow] = field(default_factory=dict)
     fixed: Fixed = Fixed.FREE
     guarded: bool = False
     standing: Counter[DomainRef] = field(default_factory=Counter)
     ready: Counter[DomainRef] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
 
     @property
     def lead(self) -> DeployableRow:
@@ -272,10 +273,14 @@ def _count_pods(seen: Seen, by_owner: Mapping[str, _Workload]) -> None:
     node_of = {node.name: node for node in seen.nodes}
     for pod in seen.pods:
         node = node_of.get(pod.node)
-        if node is None or pod.owner is None or pod.terminating or not pod.is_load:
+        if pod.owner is None or pod.terminating or not pod.is_load:
             continue
         workload = by_owner.get(deployment_of.get(pod.owner.uid, pod.owner.uid))
-        if workload is not None:
+        if workload is None:
+            continue
+        if node is None:
+            workload.refused[seen.member.name] += bool(pod.unschedulable)
+        else:
             domain = _domain(seen, node)
             workload.standing[domain] += 1
             workload.ready[domain] += bool(pod.ready and node.ready)
@@ -431,12 +436,12 @@ def _deployed(workloads: Sequence[_Workload], cluster_row: Mapping[ClusterName, 
     for s, workload in enumerate(workloads):
         for cluster, one in workload.rows.items():
             ready = sum(count for domain, count in workload.ready.items() if domain.cluster == cluster)
-            rows.append((s, cluster_row[ClusterName(cluster)], _replicas(one), ready))
+            rows.append((s, cluster_row[ClusterName(cluster)], _replicas(one), ready, workload.refused[cluster]))
             uids.append(uid_bytes(one.uid))
-    table = np.array(rows, np.int32).reshape(len(rows), 4)
+    table = np.array(rows, np.int32).reshape(len(rows), 5)
     columns = [np.ascontiguousarray(column) for column in table.T]
     uid = np.frombuffer(b"".join(uids), np.uint8).reshape(len(rows), 16)
-    return DeployedTable(columns[0], columns[1], columns[2], columns[3], uid)
+    return DeployedTable(columns[0], columns[1], columns[2], columns[3], columns[4], uid)
 
 
 def uid_bytes(uid: str) -> bytes:

@@ -133,7 +133,14 @@ def _by_both(first: Int32, second: Int32) -> Order:
 def _deployed(table: DeployedTable, workload_row: Int32, cluster_row: Int32) -> DeployedTable:
     workload, cluster = workload_row[table.workload], cluster_row[table.cluster]
     order = _by_both(workload, cluster)
-    return DeployedTable(workload[order], cluster[order], table.replicas[order], table.ready[order], table.uid[order])
+    return DeployedTable(
+        workload[order],
+        cluster[order],
+        table.replicas[order],
+        table.ready[order],
+        table.refused[order],
+        table.uid[order],
+    )
 
 
 def _standing(table: StandingTable, workload_row: Int32, domain_row: Int32) -> StandingTable:

@@ -152,13 +152,15 @@ class DeployedTable:
     """What is asked of each cluster: rows in order of workload, then cluster.
 
     Attributes:
-        workload, cluster: rows. replicas: spec.replicas. ready: pods Ready. uid: (n, 16) of the object.
+        workload, cluster: rows. replicas: spec.replicas. ready: pods Ready. refused: pods that the scheduler found no node for.
+        uid: (n, 16) of the object.
     """
 
     workload: Int32
     cluster: Int32
     replicas: Int32
     ready: Int32
+    refused: Int32
     uid: Bytes16
 
 
@@ -263,6 +265,12 @@ class Fleet:
         """Ready replicas by row of cluster, where the workload exists."""
         rows = self._rows(self.deployed.workload, workload)
         return dict(zip(self.deployed.cluster[rows].tolist(), self.deployed.ready[rows].tolist(), strict=True))
+
+    def refused_replicas(self, workload: int) -> dict[int, int]:
+        """Replicas that the scheduler found no node for, by row of cluster, where there are any."""
+        rows = self._rows(self.deployed.workload, workload)
+        pairs = zip(self.deployed.cluster[rows].tolist(), self.deployed.refused[rows].tolist(), strict=True)
+        return {k: count for k, count in pairs if count}
 
     def standing_replicas(self, workload: int) -> dict[int, int]:
         """Standing replicas by row of domain."""

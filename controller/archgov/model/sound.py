@@ -124,6 +124,7 @@ def _amounts(fleet: Fleet) -> Iterator[str]:
         ("nodes.used", fleet.nodes.used),
         ("deployed.replicas", fleet.deployed.replicas),
         ("deployed.ready", fleet.deployed.ready),
+        ("deployed.refused", fleet.deployed.refused),
         ("standing.replicas", fleet.standing.replicas),
         ("standing.ready", fleet.standing.ready),
     ):

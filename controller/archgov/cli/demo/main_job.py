@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -38,9 +38,8 @@ from archgov.cli.demo.teller import (
     money,
     open_questions,
     the_end,
-    under_way,
 )
-from archgov.model.fleet import REGION_LABEL, Fixed, Fleet, Level
+from archgov.model.fleet import REGION_LABEL, ZONE_LABEL, Fixed, Fleet
 from archgov.model.intent import FailoverIntent, Governance
 from archgov.model.snapshot import Snapshot
 
@@ -50,20 +49,16 @@ SOAK: Final = "10s"
 # The spread that is asked for beside what is suggested.
 SPREAD_NAME, SPREAD_SHARE, SPREAD_LEAST, SPREAD_MOST = "spread-over-regions", 80, 4, 20
 
-# Whoever survives the loss of one of these survives that of a zone in it.
-AROUND_ZONES: Final = (Level.ZONE, Level.REGION, Level.PROVIDER)
-
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone of a region, with the clusters that have nodes in it."""
+    """The nodes of one cluster that stand in one zone: whoever survives the loss of a larger scope survives theirs."""
 
-    region: str
+    cluster: str
     name: str
-    clusters: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.region}/{self.name}"
+        return f"{self.cluster}/{self.name}"
 
 
 def zone_witness(cluster: str, zone: str) -> str:
@@ -240,43 +235,56 @@ def everything_stays(teller: Teller) -> None:
 
 
 def a_zone_is_lost(teller: Teller) -> Zone:
-    """The fullest zone falls dark in all its clusters; floors hold before anybody acts, then archgov answers."""
-    hub, members = teller.the.hub, teller.the.members
+    """The fullest zone of a cluster falls dark; floors hold before anybody acts, then archgov answers."""
+    members = teller.the.members
     zone = _fullest_zone(teller)
     floors, excused = _floors(teller)
-    for cluster in zone.clusters:
-        teller.the.sandbox.fail_zone(cluster, zone.name)
+    teller.the.sandbox.fail_zone(zone.cluster, zone.name)
     begin = time.monotonic()
-    teller.voice.say(
-        f"▸ now zone {zone} is lost ({', '.join(zone.clusters)}); {len(floors)} workloads shall survive that"
-    )
+    teller.voice.say(f"▸ now zone {zone} is lost; {len(floors)} workloads shall survive that")
     teller.until("the zone falls dark", DECLARED, lambda: _still_ready(teller, zone))
-    below = _below(seen.deployments(members), floors)
-    if below:
+    if below := _below(seen.deployments(members), floors):
         raise Promised(f"survivors keep their share: {listed(below)}")
     teller.voice.say(
         f"  {time.monotonic() - begin:5.1f} s  its pods are gone: {len(floors)} of {len(floors)} floors hold before anybody acts"
         + (f"; {len(excused)} intents had said they can't: {listed(excused, 4)}" if excused else "")
     )
-    for cluster in zone.clusters:
-        teller.the.sandbox.silence(zone_witness(cluster, zone.name))
-    teller.until("the loss is declared", DECLARED, lambda: listed(_undeclared(teller, zone)))
-    teller.voice.say(f"  {time.monotonic() - begin:5.1f} s  its witnesses are silent too → lost")
-
-    def answered() -> str:
-        return listed(_below(seen.deployments(members), floors)) or listed(under_way(teller))
-
-    teller.until("the loss is answered", FAILED_OVER, answered)
-    raised = len(seen.failed_over(hub))
-    teller.voice.say(f"  {time.monotonic() - begin:5.1f} s  answered: {raised} workloads have more replicas elsewhere")
+    teller.the.sandbox.silence(zone_witness(zone.cluster, zone.name))
+    teller.until("the loss is declared", DECLARED, lambda: "" if _is_declared(teller, zone) else str(zone))
+    teller.voice.say(f"  {time.monotonic() - begin:5.1f} s  its witness is silent too → lost")
+    before = seen.deployments(members)
+    took = _until_quiet(
+        teller, "the loss is answered", FAILED_OVER, lambda: listed(_below(seen.deployments(members), floors))
+    )
+    now = seen.deployments(members)
+    more = sum(seen.replicas(now[name]) - seen.replicas(before.get(name, {})) for name in now)
+    teller.voice.say(
+        f"  {time.monotonic() - begin - took:5.1f} s  answered: {len(seen.failed_over(teller.the.hub))} workloads failed over, "
+        f"{more} replicas more"
+    )
     return zone
+
+
+def _until_quiet(teller: Teller, what: str, patience: float, question: Callable[[], str]) -> float:
+    """Waits until nothing is missing and no count has changed for a while; how long that while was."""
+    last: Deployed = {}
+    since = time.monotonic()
+
+    def restless() -> str:
+        nonlocal last, since
+        now = seen.deployments(teller.the.members)
+        if now != last:
+            last, since = now, time.monotonic()
+        return question() or ("" if time.monotonic() - since >= QUIET_SECONDS else "replicas are still changing")
+
+    teller.until(what, patience, restless)
+    return time.monotonic() - since
 
 
 def the_zone_comes_back(teller: Teller, zone: Zone, before: Deployed) -> None:
     """Its nodes are Ready again; after the soak everything is as it was."""
-    for cluster in zone.clusters:
-        teller.the.sandbox.heal_zone(cluster, zone.name)
-        teller.the.sandbox.speak(zone_witness(cluster, zone.name))
+    teller.the.sandbox.heal_zone(zone.cluster, zone.name)
+    teller.the.sandbox.speak(zone_witness(zone.cluster, zone.name))
     teller.voice.say(f"▸ zone {zone} is back; failback waits for {SOAK} of health")
 
     def away() -> str:
@@ -288,31 +296,26 @@ def the_zone_comes_back(teller: Teller, zone: Zone, before: Deployed) -> None:
 
 
 def _fullest_zone(teller: Teller) -> Zone:
-    """The zone of a region that holds most Ready pods, where the region's clusters have others."""
+    """The zone with most Ready pods, in a cluster that has others."""
     pods = seen.ready_by_node(teller.the.members)
-    homes: dict[tuple[str, str], set[str]] = {}
-    held: Counter[tuple[str, str]] = Counter()
-    zones_of: dict[str, set[str]] = {}
+    held: Counter[Zone] = Counter()
     for cluster, node, labels in seen.nodes(teller.the.members):
-        place = labels.get("topology.kubernetes.io/region", ""), labels.get("topology.kubernetes.io/zone", "")
-        homes.setdefault(place, set()).add(cluster)
-        zones_of.setdefault(cluster, set()).add(place[1])
-        held[place] += pods[cluster, node]
-    able = [place for place in sorted(homes) if all(len(zones_of[cluster]) > 1 for cluster in homes[place])]
+        held[Zone(cluster, labels.get(ZONE_LABEL, ""))] += pods[cluster, node]
+    zones = Counter(zone.cluster for zone in held)
+    able = [zone for zone in sorted(held, key=str) if zones[zone.cluster] > 1]
     if not able:
         raise Promised("a zone can be lost: no cluster has two zones")
-    region, name = max(able, key=lambda place: held[place])
-    return Zone(region, name, tuple(sorted(homes[region, name])))
+    return max(able, key=lambda zone: held[zone])
 
 
 def _floors(teller: Teller) -> tuple[dict[str, int], list[str]]:
-    """What each workload must keep when any zone is lost, and the intents that said beforehand they can't promise it."""
+    """What each workload must keep when one zone of one cluster is lost, and the intents that said they can't promise it."""
     needs, labels = seen.needs(teller.the.hub), seen.deployment_labels(teller.the.members)
     floors: dict[str, int] = {}
     excused = []
     for body in teller.the.hub.items(collection("failoverintents")):
         intent = parse_any({**body, "apiVersion": API_VERSION}, Governance())
-        if not isinstance(intent, FailoverIntent) or not any(one.level in AROUND_ZONES for one in intent.tolerate):
+        if not isinstance(intent, FailoverIntent):
             continue
         if _ready(body) != "True":
             excused.append(str(intent.common.ref))
@@ -338,13 +341,9 @@ def _ready(body: Mapping[str, Any]) -> str:
 
 
 def _still_ready(teller: Teller, zone: Zone) -> str:
-    pods = seen.ready_by_node({name: teller.the.members[name] for name in zone.clusters})
-    dark = {
-        (cluster, node)
-        for cluster, node, labels in seen.nodes(teller.the.members)
-        if cluster in zone.clusters and labels.get("topology.kubernetes.io/zone") == zone.name
-    }
-    left = sum(pods[place] for place in dark)
+    here = {zone.cluster: teller.the.members[zone.cluster]}
+    pods = seen.ready_by_node(here)
+    left = sum(pods[place, node] for place, node, labels in seen.nodes(here) if labels.get(ZONE_LABEL) == zone.name)
     return f"{left} pods are still Ready there" if left else ""
 
 
@@ -356,9 +355,8 @@ def _below(now: Deployed, floors: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _undeclared(teller: Teller, zone: Zone) -> list[str]:
-    lost = seen.lost_zones(teller.the.hub)
-    return [f"{cluster}/{zone.name}" for cluster in zone.clusters if (cluster, zone.name) not in lost]
+def _is_declared(teller: Teller, zone: Zone) -> bool:
+    return (zone.cluster, zone.name) in seen.lost_zones(teller.the.hub)
 
 
 def _less(before: Deployed, now: Deployed) -> list[str]:

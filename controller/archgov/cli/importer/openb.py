@@ -283,17 +283,18 @@ def _deployed(
     shapes: Sequence[Shape], models: Sequence[str], standing: Mapping[tuple[int, int], int], waiting: Counter[Shape]
 ) -> DeployedTable:
     """Every workload exists in every cluster that could take it; pods that found no node wait in the first of them."""
-    rows: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, int, int, int]] = []
     for s, shape in enumerate(shapes):
         able = [k for k, model in enumerate(models) if _may_run(shape, model)]
         for k in able:
             there = sum(standing.get((s, k * len(ZONES) + zone), 0) for zone in range(len(ZONES)))
-            rows.append((s, k, there + (waiting[shape] if k == able[0] else 0), there))
-    table = np.array(rows, np.int32).reshape(len(rows), 4)
+            left = waiting[shape] if k == able[0] else 0
+            rows.append((s, k, there + left, there, left))
+    table = np.array(rows, np.int32).reshape(len(rows), 5)
     uid = np.frombuffer(np.arange(len(rows), dtype=">u8").tobytes(), np.uint8).reshape(len(rows), 8)
     padded = np.concatenate([np.zeros((len(rows), 8), np.uint8), uid], axis=1)
     columns: list[Int32] = [np.ascontiguousarray(column) for column in table.T]
-    return DeployedTable(columns[0], columns[1], columns[2], columns[3], padded)
+    return DeployedTable(columns[0], columns[1], columns[2], columns[3], columns[4], padded)
 
 
 def _may_run(shape: Shape, model: str) -> bool:
