@@ -76,6 +76,16 @@ def test_ctrl_c_is_130() -> None:
     assert (found.returncode, found.stdout, found.stderr) == (130, "", "interrupted\n")
 
 
+def test_a_command_that_ends_its_own_work_tells_of_ctrl_c_alone() -> None:
+    program = (
+        "import archgov.cli.version as v\nfrom archgov.cli.failure import Exit\nfrom archgov.cli.main import app\n"
+        "def version() -> int:\n    'x'\n    print('interrupted; all is stopped')\n    return Exit.INTERRUPTED\n"
+        "v.version = version\napp(['version'])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (130, "interrupted; all is stopped\n", "")
+
+
 def test_a_bug_of_ours_is_one_line_that_asks_for_a_report() -> None:
     program = (
         "import sys, archgov.cli.version as v\nfrom archgov.cli.main import app\n"
@@ -151,9 +161,12 @@ def test_an_intent_explains_its_workloads(run: Run, fleet: Fleet) -> None:
 
 
 def test_nothing_to_do_is_explained_first(run: Run, fleet: Fleet) -> None:
-    found = run("explain", "placementintent/x", "-n", "pay", "--snapshot", fleet([placement("pay/x")]))
+    asked = ("explain", "placementintent/x", "-n", "pay", "--snapshot", fleet([placement("pay/x")]))
+    found = run(*asked)
     assert found.exit_code == 0
-    assert "nothing to do: every requirement holds, nothing better pays" in found.stdout
+    assert "nothing to do:" in found.stdout
+    [workload] = json.loads(run(*asked, "--json").stdout)["workloads"]
+    assert workload["why"] == ["nothing to do: every requirement holds, nothing better pays"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,7 @@ def test_nothing_to_do_is_explained_first(run: Run, fleet: Fleet) -> None:
         ("eu-1", ["eu-1 was not chosen for media/transcode.", "+0.12 $/day in eu-1", "It would be chosen if"]),
         ("region/eu", ["region eu was not chosen", "in eu-1", "chosen us-1 0.01"]),
         ("eu-2/a", ["eu-2/a was not chosen", "0.0155 $/replica-hour"]),
-        ("us-1", ["us-1 holds 5 of media/transcode; this is about one more.", "1 replicas more in all"]),
+        ("us-1", ["us-1 holds 5 of media/transcode; this is about one more.", "1 replica more in all"]),
     ],
 )
 def test_why_not_there(run: Run, fleet: Fleet, where: str, parts: list[str]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from archgov.cli.output import WIDEST
 from archgov.model.intent import Load, Mode
-from tests.build import failover, placement, spread
-from tests.cli.conftest import JURISDICTION, Run
+from tests.build import a_cluster, a_fleet, a_snapshot, a_workload, failover, placement, spread
+from tests.cli.conftest import JURISDICTION, Run, saved
 
 GOLDEN = Path(__file__).parent / "plan.golden.md"
 
@@ -172,3 +173,37 @@ def test_a_result_can_go_to_a_file(run: Run, fleet: Fleet, intents: Intents, tmp
     assert json.loads((tmp_path / "plan.json").read_text())["result"] == "Changes"
     nowhere = run("plan", "--snapshot", fleet(), "--out", tmp_path / "no" / "plan.txt")
     assert (nowhere.exit_code, nowhere.stderr.startswith("error: can't write ")) == (1, True)
+
+
+def test_what_collides_is_told_of_the_intent_in_the_files(run: Run, fleet: Fleet, intents: Intents) -> None:
+    # By name the older one comes first; only the other is asked about.
+    older = placement("pay/abroad", deny={JURISDICTION: "eu"}, mode=Mode.ENFORCE)
+    document = json.loads(run("plan", "-f", intents(EU_ONLY), "--snapshot", fleet([older]), "--json").stdout)
+    assert document["refused"]
+    assert all(finding["about"][0] == "PlacementIntent pay/eu" for finding in document["refused"])
+
+
+def test_what_is_refused_is_not_called_optimal(run: Run, fleet: Fleet, intents: Intents) -> None:
+    three = THREE.replace("minDomains: 2", "minDomains: 3").replace("allow:", "deny: {matchLabels: {a: b}}, allow:")
+    head = run("plan", "-f", intents(three), "--snapshot", fleet()).stdout.splitlines()[0]
+    assert "1 refused" in head
+    assert "optimal" not in head
+
+
+def test_one_of_a_thing_is_one(run: Run, fleet: Fleet, intents: Intents, tmp_path: Path) -> None:
+    head = run("plan", "-f", intents(EU_ONLY), "--snapshot", fleet()).stdout.splitlines()[0]
+    assert "1 of 4 services changes" in head
+    one = a_fleet([a_cluster("eu")], [a_workload("shop/cart", {"eu/a": 1})])
+    told = run("plan", "--snapshot", saved(a_snapshot(one), tmp_path, "one.snapshot")).stdout
+    assert "nothing to do for 1 service" in told.splitlines()[0]
+    assert "1 services" not in told
+
+
+def test_tables_fit_a_terminal_and_say_the_same(run: Run, fleet: Fleet) -> None:
+    asked = [failover("shop/very-critical", tolerate={"cluster": 1}, share=60), placement("media/cheap-not-far")]
+    told = run("plan", "--snapshot", fleet(asked)).stdout.splitlines()
+    table = told[1 : next(n for n, line in enumerate(told) if line.startswith("Not done"))]
+    assert max(map(len, table)) <= WIDEST
+    words = " ".join(table).split()
+    assert all(word in words for word in ("media/cheap-not-far", "Ready", "(Recommend)"))
+    assert any("eu-1 4 ·" in line for line in table), "a place stays beside its count"

@@ -5,15 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archgov.decide.explain import WhyNot, changes, followed, in_words, why_not
+from archgov.decide.explain import HOMING, WhyNot, changes, followed, why_not
 from archgov.decide.place import place
 from archgov.decide.round import Round, conclude
 from archgov.model.fleet import REGION_LABEL, Fixed, Fleet
-from archgov.model.intent import Intent, Load, Mode
+from archgov.model.intent import Intent, Load, Loss, Mode, Record
+from archgov.model.ref import ClusterName, WorkloadRef
 from archgov.optimize.placement.judge import cost, violated
 from archgov.optimize.placement.problem import AtLeast
 from archgov.optimize.placement.solve import solve
-from tests.build import a_cluster, a_fleet, a_node, a_snapshot, a_workload, failover, placement
+from tests.build import MONDAY, a_cluster, a_fleet, a_node, a_snapshot, a_workload, capacity, failover, placement
 
 PRICES = {"ap": "0.02", "eu": "0.03", "us": "0.04"}
 
@@ -145,13 +146,33 @@ def test_what_is_followed_keeps_every_rule_of_the_plan_it_follows() -> None:
     assert followed(concluded).tolist() == [[4, 0, 0]]
 
 
-@pytest.mark.parametrize(
-    ("rule", "words"),
-    [
-        ("PlacementIntent/shop/x spec.deny (a=b)", "spec.deny (a=b) (PlacementIntent shop/x)"),
-        ("capacity of eu: cpu", "capacity of eu: cpu"),
-        ("recorded: shop/cart needs 4", "recorded: shop/cart needs 4"),
-    ],
-)
-def test_rules_are_told_by_what_is_asked_then_by_whom(rule: str, words: str) -> None:
-    assert in_words(rule) == words
+def test_demand_that_is_not_met_is_told_beside_the_workload_s_name() -> None:
+    workload = a_workload("shop/cart", {"eu-1/a": 2, "eu-2/a": 2})
+    wanted = capacity("shop/c", demand={"eu-1": 5, "eu-2": 2}, mode=Mode.ENFORCE)
+    fleet = a_fleet([a_cluster("eu-1"), a_cluster("eu-2")], [workload])
+    [change] = changes(conclude(a_snapshot(fleet, [wanted])))
+    assert any("demand arrives in eu-1" in reason for reason in change.reasons), change.reasons
+    assert not any("demand of arrives" in reason for reason in change.reasons)
+
+
+def test_a_failback_is_the_reason_of_its_change() -> None:
+    eu, us = ClusterName("eu"), ClusterName("us")
+    before = ((eu, 2), (us, 2))
+    record = Record(
+        WorkloadRef("shop", "Deployment", "cart"), 4, before, former=before, written=((eu, 4), (us, 2)), origin=before
+    )
+    snapshot = a_snapshot(
+        a_fleet([a_cluster("eu"), a_cluster("us")], [a_workload("shop/cart", {"eu/a": 4, "us/a": 2})]),
+        [failover("shop/f", tolerate={"cluster": 1}, share=50, mode=Mode.ENFORCE)],
+        records=[record],
+        losses=[Loss(us, since=MONDAY - 900, ended=MONDAY - 600)],
+    )
+    [change] = changes(conclude(snapshot))
+    assert (change.after, change.reasons) == (before, (HOMING,))
+
+
+def test_a_zone_is_counted_in_its_cluster() -> None:
+    concluded = a_round(placement("shop/cheap", mode=Mode.ENFORCE))
+    zone, cluster = asked(concluded, "ap/a"), asked(concluded, "ap")
+    assert (zone.place, zone.there, zone.counted_in) == ("ap/a", 4, "ap")
+    assert (cluster.place, cluster.counted_in) == ("ap", "ap")

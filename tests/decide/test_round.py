@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -293,3 +294,16 @@ def test_a_forecast_covers_the_horizon_from_now_on_though_its_history_ended_hour
     )
     world.settle()
     assert world.replicas("shop/web") == {"eu": 6}
+
+
+def test_replicas_that_nobody_has_seen_since_the_start_are_not_replaced() -> None:
+    world = a_world(
+        a_workload("shop/web", {"eu/a": 3}, spec={"eu": 3, "us": 0}),
+        intents=[placement("shop/anywhere", load=Load.FOLLOWS_REPLICAS, mode=Mode.ENFORCE)],
+    )
+    ap, eu = ClusterName("ap"), ClusterName("eu")
+    ref = world.workloads[0].ref
+    world.records[ref] = Record(ref, need=6, needs=((ap, 3), (eu, 3)), former=((ap, 3), (eu, 3)))
+    world.clusters[0] = replace(world.clusters[0], reach=Reach.UNKNOWN, silent=True)
+    world.settle()
+    assert world.replicas("shop/web") == {"eu": 3}

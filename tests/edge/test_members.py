@@ -20,6 +20,7 @@ from tests.edge.fake_api import FakeApi, eventually
 from tests.manifests import node
 
 EU = ClusterName("eu")
+NULL = object()  # a Secret whose data is null
 SECRETS = "/api/v1/namespaces/archgov-system/secrets"
 
 
@@ -32,7 +33,7 @@ class HubApi(FakeApi):
             return web.json_response(found or {"kind": "Status", "reason": "NotFound"}, status=200 if found else 404)
         return await super()._answer(request)
 
-    def keep(self, data: dict[str, str]) -> None:
+    def keep(self, data: object) -> None:
         self.put(SECRETS, {"metadata": {"namespace": "archgov-system", "name": "eu"}, "data": data})
 
 
@@ -73,18 +74,20 @@ def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (None, "404"),
         ({"other": "x"}, "has no key kubeconfig"),
+        (NULL, "has no key kubeconfig"),
+        (["kubeconfig"], "archgov failed"),
         ({"kubeconfig": "!"}, ""),
         ({"kubeconfig": "gIGC"}, ""),
         ({"kubeconfig": base64.b64encode(b"clusters: [").decode()}, "No access from Secret archgov-system/eu"),
     ],
-    ids=["missing", "no key", "no base64", "no text", "no yaml"],
+    ids=["missing", "no key", "null", "a list", "no base64", "no text", "no yaml"],
 )
 async def test_a_member_without_access_is_unknown_with_the_reason_until_its_secret_is_mended(
-    data: dict[str, str] | None, why: str
+    data: object, why: str
 ) -> None:
     hub = HubApi()
     if data is not None:
-        hub.keep(data)
+        hub.keep(None if data is NULL else data)
     async with FakeApi().serving() as eu, following(hub) as found:
         eu.put("/api/v1/nodes", node("n1"))
         await found.follow([a_member()])
@@ -136,4 +139,43 @@ async def test_a_renewed_kubeconfig_is_taken_once_the_old_one_leads_nowhere() ->
         assert found.never_seen() == []
         hub.keep(a_kubeconfig(new.url))
         await eventually(lambda: [row.name for row in found.seen()[0].nodes] == ["n2"])
+        await eventually(lambda: reach(found) is Reach.YES)
+
+
+async def test_a_member_whose_object_becomes_invalid_is_held_as_it_was_until_it_is_mended() -> None:
+    hub = HubApi()
+    async with FakeApi().serving() as eu, following(hub) as found:
+        eu.put("/api/v1/nodes", node("n1"))
+        hub.keep(a_kubeconfig(eu.url))
+        await found.follow([a_member()])
+        await eventually(lambda: reach(found) is Reach.YES)
+        await found.follow([], {EU: "spec.reserves is unknown"})
+        (held,) = found.seen()
+        assert (held.member, [row.name for row in held.nodes]) == (a_member(), ["n1"])
+        assert (held.health.reach, held.health.silent) == (Reach.UNKNOWN, False)
+        assert "invalid: spec.reserves" in held.health.evidence
+        assert (found.api(EU), found.undecided()) == (None, [])
+        await found.follow([a_member()])
+        assert reach(found) is Reach.YES
+        await found.follow([], {EU: "spec.reserves is unknown"})
+        await found.follow([])
+        assert found.seen() == []
+
+
+async def test_a_member_whose_object_was_never_valid_is_one_that_was_never_seen() -> None:
+    hub = HubApi()
+    async with FakeApi().serving() as eu, following(hub) as found:
+        await found.follow([], {EU: "spec.reserves is unknown"})
+        assert (reach(found), found.never_seen(), found.undecided()) == (Reach.UNKNOWN, [EU], [])
+        hub.keep(a_kubeconfig(eu.url))
+        await found.follow([a_member()])
+        await eventually(lambda: reach(found) is Reach.YES)
+        assert found.never_seen() == []
+
+
+async def test_the_cluster_of_archgov_itself_is_connected_once_its_object_is_mended() -> None:
+    hub = HubApi()
+    async with following(hub) as found:
+        await found.follow([], {EU: "spec.reserves is unknown"})
+        await found.follow([Member(EU)])
         await eventually(lambda: reach(found) is Reach.YES)

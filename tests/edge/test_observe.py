@@ -327,6 +327,35 @@ def test_the_defaults_of_the_fleet_complete_the_intents_in_whatever_order_they_c
         assert understood(bodies).intents[0].common.mode is Mode.ENFORCE
 
 
+def test_a_fleet_that_cannot_be_understood_stops_all_acting() -> None:
+    stop = {"stopped": {"by": "ann", "reason": "incident"}, "defaultMode": "Enforce", "defualtMode": "Observe"}
+    hub = understood([ours("Fleet", "fleet", stop), ours("PlacementIntent", "shop/x", TARGET)])
+    assert hub.governance.stopped is not None
+    assert "Fleet object is invalid: spec.defualtMode is unknown" in hub.governance.stopped.reason
+    assert hub.governance.stopped.until == 0
+    assert [intent.common.ref.name for intent in hub.intents] == ["x"]
+
+
+def test_a_member_that_cannot_be_understood_is_named_and_its_losses_stay_remembered() -> None:
+    member = ours("MemberCluster", "eu", {"local": True, "reserves": "10%"})
+    member["status"] = {"losses": [{"since": "2026-01-05T00:00:00Z"}]}
+    hub = understood([member])
+    assert hub.members == ()
+    assert list(hub.unclear) == ["eu"]
+    assert "spec.reserves" in hub.unclear[ClusterName("eu")]
+    assert hub.losses == (Loss(ClusterName("eu"), "", 1_767_571_200, 0),)
+
+
+@pytest.mark.parametrize("spec", [{}, {"workload": {"kind": "Deployment", "name": "cart"}, "need": -1}])
+def test_a_workload_whose_record_cannot_be_understood_is_never_acted_on(spec: Manifest) -> None:
+    record = ours("WorkloadRecord", "shop/deployment-cart", spec)
+    cluster = seen(nodes=[node("n1")], deployments=[deployment("shop/cart"), deployment("shop/web")])
+    found = snapshot_of(cluster, hub=[record])
+    assert fixed(found.fleet) is not Fixed.FREE
+    assert fixed(found.fleet, WorkloadRef("shop", "Deployment", "web")) is Fixed.FREE
+    assert found.notes[-1] == f"held: the WorkloadRecord of {CART} can't be understood"
+
+
 def test_a_series_is_read_from_the_config_map_that_an_intent_names() -> None:
     intent = ours(
         "CapacityIntent",

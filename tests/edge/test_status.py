@@ -86,3 +86,26 @@ def test_silence_is_unknown_and_a_declared_loss_is_not_ready() -> None:
 
 def test_a_record_is_ready_because_it_only_remembers() -> None:
     assert told("budget-holds-back-a-wave")["WorkloadRecord", "shop", "deployment-cart"]["ready"] == "True"
+
+
+def test_a_rejected_record_says_so_itself() -> None:
+    record = ours("WorkloadRecord", "shop/deployment-web", {"need": -1})
+    status = told("residency-moves-abroad", [record])["WorkloadRecord", "shop", "deployment-web"]
+    assert (status["ready"], condition(status, "Ready")[1]) == ("False", "Invalid")
+    assert "need" in condition(status, "Ready")[2]
+
+
+def test_a_rejected_fleet_says_so_itself_and_still_counts_what_there_is() -> None:
+    status = told("residency-moves-abroad", [ours("Fleet", "fleet", {"stoped": {}}, generation=3)])[
+        "Fleet", "", "fleet"
+    ]
+    assert (status["ready"], status["observedGeneration"], condition(status, "Ready")[1]) == ("False", 3, "Invalid")
+    assert "spec.stoped" in condition(status, "Ready")[2]
+    assert status["nodes"] > 0
+
+
+def test_a_rejected_member_says_so_itself_and_keeps_its_losses() -> None:
+    bad = ours("MemberCluster", "ap-1", {"local": True, "reserves": "10%"})
+    status = told("region-lost-fast-path", [bad])["MemberCluster", "", "ap-1"]
+    assert (status["ready"], status["reach"], condition(status, "Ready")[1]) == ("False", "unknown", "Invalid")
+    assert status["losses"] == [{"since": "2026-03-02T09:00:00Z"}]

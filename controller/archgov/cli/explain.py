@@ -14,9 +14,13 @@ from archgov.cli.output import Block, Format, Heading, Listing, Table, Text, sho
 from archgov.cli.simulate import places
 from archgov.cli.source import STALE_AFTER, Source, fleet
 from archgov.cli.told import Document, plan_document
-from archgov.decide.explain import WhyNot, a_day, plan_of, usd, why_not
+from archgov.decide.explain import WhyNot, a_day, usd, why_not
 from archgov.decide.round import Round, conclude
 from archgov.decide.select import Governed
+from archgov.decide.still import being_answered, need_of, plan_of, why_still
+from archgov.decide.tell import gap_of
+from archgov.decide.words import counted, in_words, readable
+from archgov.model.condition import Reason
 from archgov.model.intent import Intent
 from archgov.model.ref import IntentRef
 
@@ -26,6 +30,7 @@ EXAMPLES: Final = (
 )
 # A question about a whole namespace is answered for some; each answer takes several solves.
 MOST: Final = 5
+NOTHING_TO_DO: Final = "nothing to do: every requirement holds, nothing better pays"
 
 
 def explain(
@@ -53,8 +58,7 @@ def explain(
     ref = _ref(name, namespace)
     seen = fleet(Source(snapshot, kubeconfig, context), stale_after, without or ())
     if ref not in {intent.common.ref for intent in seen.intents}:
-        there = ", ".join(intent.common.ref.key for intent in seen.intents) or "none"
-        raise Failure(f"there is no {ref}", f"intents here: {there}")
+        raise Failure(f"there is no {ref}", _elsewhere(ref, [intent.common.ref for intent in seen.intents]))
     asked = places(seen, [why])[0] if why else None
     concluded = conclude(seen)
     one = next(one for one in concluded.stage.selection.governed if one.intent.common.ref == ref)
@@ -80,6 +84,15 @@ def _ref(name: str, namespace: str) -> IntentRef:
     return IntentRef(known[kind.lower()], namespace, bare)
 
 
+def _elsewhere(ref: IntentRef, known: list[IntentRef]) -> str:
+    """Where an intent of that name is, or which ones there are."""
+    spaces = [other.namespace for other in known if (other.kind, other.name) == (ref.kind, ref.name)]
+    if spaces:
+        ways = " or ".join(f"-n {space}" for space in spaces)
+        return f"it exists in {'namespace' if len(spaces) == 1 else 'namespaces'} {', '.join(spaces)}: add {ways}"
+    return f"intents here: {', '.join(other.key for other in known) or 'none'}"
+
+
 def _rows(concluded: Round, one: Governed[Intent], workload: str) -> tuple[int, ...]:
     """The workloads in question; one that is named may also be load that is never moved."""
     fleet_ = concluded.stage.snapshot.fleet
@@ -99,43 +112,62 @@ def _rows(concluded: Round, one: Governed[Intent], workload: str) -> tuple[int, 
 
 def _document(concluded: Round, one: Governed[Intent], rows: tuple[int, ...]) -> Document:
     ref, fleet_ = one.intent.common.ref, concluded.stage.snapshot.fleet
-    everything = plan_document(concluded)
-    verdict = next(verdict for verdict in concluded.verdicts if verdict.intent == ref)
+    every = plan_document(concluded)["changes"]
+    # The fast path says something of failover intents only.
+    verdict = next((verdict for verdict in concluded.verdicts if verdict.intent == ref), None)
+    findings = verdict.findings if verdict else tuple(found for found in concluded.findings if ref in found.about)
     names = {str(fleet_.ref(row)) for row in rows}
     plan = plan_of(concluded, one)
+    gap = gap_of(plan) if plan and not any(found.reason is Reason.INFEASIBLE for found in findings) else None
     return {
         "intent": str(ref),
         "mode": one.intent.common.mode.value,
-        "summary": verdict.summary,
+        "summary": readable(verdict.summary) if verdict else being_answered(concluded),
         "conditions": [
-            {"type": c.kind.value, "status": c.status.value, "reason": c.reason.value, "message": c.message}
-            for c in verdict.conditions
+            {"type": c.kind.value, "status": c.status.value, "reason": c.reason.value, "message": readable(c.message)}
+            for c in (verdict.conditions if verdict else ())
         ],
-        "workloads": [_workload(concluded, row) for row in rows],
-        "changes": [c for c in everything["changes"] if str(ref) in c["intents"] and c["service"] in names],
+        "workloads": [_workload(concluded, one, row, every) for row in rows],
+        "changes": [c for c in every if str(ref) in c["intents"] and c["service"] in names],
         "findings": [
-            {"reason": f.reason.value, "message": f.message, "remedies": list(f.remedies)} for f in verdict.findings
+            {"reason": f.reason.value, "message": readable(f.message), "remedies": list(f.remedies)} for f in findings
         ],
         "decided": {
             "snapshot": concluded.snapshot,
             "engine": plan.solution.engine if plan else "levels",
             "seed": concluded.stage.snapshot.seed,
-            "gap": everything["gap"],
+            "gap": None if gap is None else round(gap, 6),
         },
     }
 
 
-def _workload(concluded: Round, row: int) -> dict[str, Any]:
+def _workload(concluded: Round, one: Governed[Intent], row: int, every: list[Document]) -> dict[str, Any]:
     stage, fleet_ = concluded.stage, concluded.stage.snapshot.fleet
-    spec = fleet_.spec_replicas(row)
+    mine, need = str(one.intent.common.ref), need_of(concluded, one, row)
     priced = stage.base.problem.price[stage.base.rows.index(row)] if row in stage.base.rows else None
+    spec = fleet_.spec_replicas(row)
+    found = [change for change in every if change["service"] == str(fleet_.ref(row))]
+    change = next((change for change in found if mine in change["intents"]), next(iter(found), None))
     return {
         "service": str(fleet_.ref(row)),
-        "need": stage.needs[row].total if row in stage.needs else sum(spec.values()),
-        "because": stage.needs[row].source if row in stage.needs else "spec.replicas",
+        "need": need.total,
+        "because": in_words(need.source).removesuffix(f" ({mine})").replace(" (", " of ").removesuffix(")"),
         "at": {fleet_.clusters[k].name: count for k, count in spec.items()},
+        "then": change["then"] if change else None,
+        "why": list(_why(concluded, one, row, change)),
         "price": {fleet_.clusters[k].name: usd(int(priced[k])) for k in spec} if priced is not None else {},
     }
+
+
+def _why(concluded: Round, one: Governed[Intent], row: int, change: Document | None) -> Iterator[str]:
+    """Why a workload changes, and who else changes it; or why it stays."""
+    if change is None:
+        yield from why_still(concluded, one, row) or (NOTHING_TO_DO,)
+        return
+    yield from change["why"]
+    if str(one.intent.common.ref) not in change["intents"]:
+        yield f"by {change['intents'][0]} ({change['mode']})"
+        yield from filter(None, [being_answered(concluded)])
 
 
 def _answer(found: WhyNot) -> dict[str, Any]:
@@ -143,6 +175,7 @@ def _answer(found: WhyNot) -> dict[str, Any]:
         "service": str(found.workload),
         "place": found.place,
         "there": found.there,
+        "countedIn": found.counted_in,
         "tried": found.cluster,
         "price": usd(found.price),
         "chosen": {cluster: usd(price) for cluster, price in found.chosen},
@@ -162,7 +195,7 @@ def _blocks(document: Document) -> Iterator[Block]:
         for answer in document["whyNot"]:
             yield from _told(answer)
         if document["leftOut"]:
-            yield Text(f"{document['leftOut']} more workloads: name one with --workload")
+            yield Text(f"{counted(document['leftOut'], 'more workload')}: name one with --workload")
     else:
         yield from _state(document)
     decided = document["decided"]
@@ -173,20 +206,17 @@ def _blocks(document: Document) -> Iterator[Block]:
 
 
 def _state(document: Document) -> Iterator[Block]:
-    changed = {change["service"]: change for change in document["changes"]}
-    rows = []
-    for workload in document["workloads"]:
-        change = changed.get(workload["service"])
-        rows.append(
-            (
-                workload["service"],
-                f"{workload['need']} ({workload['because']})",
-                _line(workload["at"]),
-                _line(change["then"]) if change else "as it is",
-                "; ".join(change["why"]) if change else "nothing to do: every requirement holds, nothing better pays",
-                _line(workload["price"]),
-            )
+    rows = [
+        (
+            workload["service"],
+            f"{workload['need']} ({workload['because']})",
+            _line(workload["at"]),
+            _line(workload["then"]) if workload["then"] is not None else "as it is",
+            "; ".join(workload["why"]),
+            _line(workload["price"]),
         )
+        for workload in document["workloads"]
+    ]
     yield Table(("service", "need", "now", "then", "why", "$/replica-hour"), tuple(rows))
     yield Table(
         ("condition", "status", "reason", "message"),
@@ -203,25 +233,30 @@ def _line(pairs: dict[str, Any]) -> str:
 
 
 def _told(answer: dict[str, Any]) -> Iterator[Block]:
-    there = answer["there"]
-    yield Heading(
-        f"{answer['place']} was not chosen for {answer['service']}."
-        if not there
-        else f"{answer['place']} holds {there} of {answer['service']}; this is about one more."
-    )
+    yield Heading(_asked(answer))
     rows = [("cost there", f"{answer['price']} $/replica-hour (chosen {_line(answer['chosen'])})")]
     if answer["extra"] is not None:
-        more = f"; {answer['adds']} replicas more in all" if answer["adds"] else ""
+        more = f"; {counted(answer['adds'], 'replica')} more in all" if answer["adds"] else ""
         pushed = f"; it would push out {', '.join(answer['displaced'])}" if answer["displaced"] else ""
         rows.append(("one forced there", f"{answer['extra']} in {answer['tried']}{more}{pushed}"))
     else:
         rows.append(("one forced there", "can't be"))
-    rows.append(
-        (
-            "what fits",
-            f"{answer['fits']} more pods of this shape on real nodes ({answer['freeCores']:g} cores free, in pieces)",
-        )
-    )
+    pods = f"{counted(answer['fits'], 'more pod')} of this shape on real nodes"
+    rows.append(("what fits", f"{pods} ({_cores(answer['freeCores'])} free, in pieces)"))
     yield Listing("In numbers", tuple(f"{what:<17} {told}" for what, told in rows))
     yield Listing("It collides with", tuple(answer["conflict"]))
     yield Listing("It would be chosen if", tuple(answer["chosenIf"]))
+
+
+def _asked(answer: dict[str, Any]) -> str:
+    place, inside, service = answer["place"], answer["countedIn"], answer["service"]
+    if not answer["there"]:
+        return f"{place} was not chosen for {service}."
+    if inside == place:
+        return f"{place} holds {answer['there']} of {service}; this is about one more."
+    hold = "hold" if "," in inside else "holds"
+    return f"{inside} {hold} {answer['there']} of {service}, in which zone isn't planned; this is about one more in {place}."
+
+
+def _cores(amount: float) -> str:
+    return f"{amount:g} core" + ("" if amount == 1 else "s")

@@ -52,10 +52,10 @@ async def _look(access: Access, patience: float) -> tuple[Snapshot, tuple[str, .
     async with Client(access) as client:
         await client.get("/version")
         hub = await _hub(client)
-        watched = hub.members or (Member(LOCAL),)
+        watched = hub.members or (() if hub.unclear else (Member(LOCAL),))
         members, witnesses = Members(client, access, Settings().namespace, _ignore), Witnesses(_ignore)
         try:
-            await members.follow(watched)
+            await members.follow(watched, hub.unclear)
             witnesses.watch(probe for member in hub.members for probe in member.probes)
             await _all_seen(members, witnesses, time.monotonic() + patience)
             now = time.time_ns() // 1_000_000

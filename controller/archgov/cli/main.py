@@ -53,6 +53,14 @@ class Commands(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Runs the command that was asked for; one that ends its own work when interrupted says so itself."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _tell("interrupted")
+            return Exit.INTERRUPTED
+
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Runs one command and exits with its code."""
         told = list(sys.argv[1:] if args is None else args)
@@ -79,8 +87,6 @@ class Commands(TyperGroup):
             what = f"archgov itself failed: {type(error).__name__}: {error}"
             _tell(str(Failure(what, f"please report it with the output of: {_called()} --traceback …", where=at)))
             code = Exit.ERROR
-        if code == Exit.INTERRUPTED:
-            _tell("interrupted")
         sys.exit(int(code or 0))
 
 

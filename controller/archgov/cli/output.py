@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import yaml
 from rich import box
@@ -16,6 +18,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from archgov.cli.failure import Failure
+
+# A table wider than this is wrapped within its cells, down to columns of this width.
+WIDEST: Final = 100
+NARROWEST: Final = 12
+_GAP: Final = "  "
+_DOT: Final = " · "
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
 class Format(StrEnum):
@@ -129,7 +138,7 @@ def markdown(blocks: Iterable[Block]) -> str:
 
 
 def plain(blocks: Iterable[Block]) -> str:
-    """Blocks for a pipe: aligned columns, no colour, no wrapping."""
+    """Blocks for a pipe: aligned columns, no colour; only tables are wrapped, within their cells."""
     return "\n".join(line for block in blocks for line in _in_plain(block))
 
 
@@ -160,15 +169,45 @@ def _in_plain(block: Block) -> Iterator[str]:
             yield text
         case Table(columns, rows) if rows:
             lines = [tuple(column.upper() for column in columns), *rows]
-            width = [max(len(line[c]) for line in lines) for c in range(len(columns))]
+            width = _widths(lines)
             for line in lines:
-                yield "  ".join(cell.ljust(width[c]) for c, cell in enumerate(line)).rstrip()
+                cells = [_wrapped(cell, width[c]) for c, cell in enumerate(line)]
+                for parts in zip_longest(*cells, fillvalue=""):
+                    yield _GAP.join(part.ljust(width[c]) for c, part in enumerate(parts)).rstrip()
         case Table():
             return
         case Listing(title, items):
             if items:
                 yield f"{title}:"
             yield from (f"  {item}" for item in items)
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    """How wide each column becomes: as its cells are, the widest ones narrowed until a line fits."""
+    width = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    least = [max(len(word) for cell in column for word in _words(cell)) for column in zip(*lines, strict=True)]
+    while sum(width) + len(_GAP) * (len(width) - 1) > WIDEST:
+        narrowable = [c for c in range(len(width)) if width[c] > max(least[c], NARROWEST)]
+        if not narrowable:
+            break
+        width[max(narrowable, key=lambda c: width[c])] -= 1
+    return width
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    lines = textwrap.wrap(_kept_together(cell), width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_NO_BREAK, " ") for line in lines] or [""]
+
+
+def _words(cell: str) -> list[str]:
+    """What a cell can't be broken within."""
+    return _kept_together(cell).split(" ") or [""]
+
+
+def _kept_together(cell: str) -> str:
+    """A cell that breaks between the entries of a list such as `eu-1 3 · us-1 2`, never within one."""
+    entries = cell.split(_DOT)
+    return f"{_NO_BREAK}· ".join(entry.replace(" ", _NO_BREAK) for entry in entries) if len(entries) > 1 else cell
 
 
 def _in_colour(blocks: Iterable[Block]) -> None:

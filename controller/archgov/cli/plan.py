@@ -55,6 +55,8 @@ def plan(
     to = output(format_, as_json, out)
     seen = fleet(Source(snapshot, kubeconfig, context), stale_after, without or ())
     asked = overlaid(seen, files or (), namespace, prune=prune) if files or prune else seen
-    document = plan_document(conclude(asked))
+    before = {intent.common.ref: intent for intent in seen.intents}
+    declared = frozenset(one.common.ref for one in asked.intents if before.get(one.common.ref) != one)
+    document = plan_document(conclude(asked), declared)
     show(document, plan_blocks(document), to)
     return code(document)

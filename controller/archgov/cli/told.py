@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,10 +12,12 @@ from archgov.decide.explain import Change, changes, few, followed
 from archgov.decide.round import Round
 from archgov.decide.tell import change as relative
 from archgov.decide.tell import gap_of
+from archgov.decide.words import counted, readable
 from archgov.model.condition import Kind, Reason
 from archgov.model.decision import Finding
 from archgov.model.intent import Load, PlacementIntent
 from archgov.model.quantity import HOURS_A_DAY
+from archgov.model.ref import IntentRef
 
 Document = dict[str, Any]
 
@@ -35,8 +37,12 @@ _LEFT: Final = frozenset({
 })  # fmt: skip
 
 
-def plan_document(concluded: Round) -> Document:
-    """Everything that a plan says, with stable names."""
+def plan_document(concluded: Round, declared: Collection[IntentRef] = ()) -> Document:
+    """Everything that a plan says, with stable names.
+
+    Args:
+        declared: intents that are asked about, being new or changed: what concerns several is told of these first.
+    """
     found = changes(concluded)
     findings = _findings(concluded)
     refused = [finding for finding in findings if finding.stalls]
@@ -49,9 +55,10 @@ def plan_document(concluded: Round) -> Document:
         "gap": _gap(concluded),
         "lost": [str(loss) for loss in concluded.stage.lost],
         "changes": [_change(change) for change in found],
-        "refused": [_finding(finding) for finding in refused],
-        "notDone": [_finding(f) for f in findings if not f.stalls and f.reason in _LEFT] + list(_stays(concluded)),
-        "findings": [_finding(f) for f in findings if not f.stalls and f.reason not in _LEFT],
+        "refused": [_finding(finding, declared) for finding in refused],
+        "notDone": [_finding(f, declared) for f in findings if not f.stalls and f.reason in _LEFT]
+        + list(_stays(concluded)),
+        "findings": [_finding(f, declared) for f in findings if not f.stalls and f.reason not in _LEFT],
         "intents": [_intent(concluded, number) for number in range(len(concluded.verdicts))],
         "snapshot": {
             "digest": concluded.snapshot,
@@ -92,17 +99,16 @@ def code(document: Document) -> Exit:
 
 def _headline(document: Document) -> str:
     services = document["services"]
-    told = [
-        f"{services['changing']} of {services['all']:,} services change"
-        if services["changing"]
-        else f"nothing to do for {services['all']:,} services"
-    ]
+    every, changing = counted(services["all"], "service"), services["changing"]
+    told = [f"{changing} of {every} change{'s' if changing == 1 else ''}" if changing else f"nothing to do for {every}"]
     if services["changing"]:
         told.append(f"cost {document['cost']['change']}")
     if document["refused"]:
         told.append(f"{len(document['refused'])} refused")
-    if document["gap"] is not None:
-        told.append("optimal" if document["gap"] == 0 else f"within {document['gap']:.1%} of the optimum")
+    if document["gap"] is not None and (services["changing"] or not document["refused"]):
+        # What gave way is not part of what the proof is about.
+        rest = "the rest " if document["refused"] else ""
+        told.append(f"{rest}optimal" if document["gap"] == 0 else f"{rest}within {document['gap']:.1%} of the optimum")
     if document["lost"]:
         told.append(f"lost: {', '.join(document['lost'])}")
     return " · ".join(told)
@@ -155,11 +161,11 @@ def _risk(change: Change) -> str:
     return first + ("" if change.guarded else "; no PodDisruptionBudget")
 
 
-def _finding(finding: Finding) -> Document:
+def _finding(finding: Finding, declared: Collection[IntentRef]) -> Document:
     return {
         "reason": finding.reason.value,
-        "message": finding.message,
-        "about": [str(ref) for ref in finding.about],
+        "message": readable(finding.message),
+        "about": [str(ref) for ref in sorted(finding.about, key=lambda ref: ref not in declared)],
         "service": str(finding.workload) if finding.workload else None,
         "remedies": list(finding.remedies),
     }
@@ -174,8 +180,9 @@ def _stays(concluded: Round) -> Iterator[Document]:
         if spread and one.intent.load is Load.PER_DOMAIN:
             yield {
                 "reason": Reason.AS_DECLARED.value,
-                "message": f"{_counted(len(spread), 'service')} left in place: traffic doesn't follow replicas there "
-                "(load: PerDomain)",
+                "message": readable(
+                    f"{len(spread)} services are left in place: traffic doesn't follow replicas there (load: PerDomain)"
+                ),
                 "about": [str(one.intent.common.ref)],
                 "service": None,
                 "remedies": ["declare load: FollowsReplicas where only the total matters"],
@@ -190,7 +197,7 @@ def _intent(concluded: Round, number: int) -> Document:
         "mode": verdict.mode.value,
         "ready": ready.status.value if ready else "Unknown",
         "reason": ready.reason.value if ready else "",
-        "summary": verdict.summary,
+        "summary": readable(verdict.summary),
         "workloads": verdict.workloads,
         "survivable": list(verdict.survivable) if verdict.survivable else None,
     }
@@ -205,11 +212,6 @@ def _lines(findings: Iterable[Document]) -> Iterator[str]:
 
 def _places(replicas: dict[str, int]) -> str:
     return " · ".join(f"{cluster} {count}" for cluster, count in replicas.items()) or "–"
-
-
-def _counted(number: int, what: str) -> str:
-    """`1 service is`, `3 services are`."""
-    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
 
 
 def _a_day(rate: int) -> float:

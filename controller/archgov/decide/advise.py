@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from archgov.decide.compose import Asked
+from archgov.decide.grounds import cause, why
 from archgov.decide.open import led_by
 from archgov.decide.plan import Plan, plan
 from archgov.decide.select import Governed, of_kind
 from archgov.decide.stage import Stage, acting_question, declared_needs, growing, movable, places
 from archgov.decide.tell import actions, decisions
-from archgov.model.decision import Cause, Decision, Outcome
-from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Mode
+from archgov.model.decision import Decision, Outcome
+from archgov.model.intent import FailoverIntent, Intent, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def _advice(stage: Stage, acting: Plan, one: Governed[Intent]) -> Advice:
     found = plan(base, asked, stage.governed, dict(acting.asked.needs), stage.engine, incumbent)
     if one.intent.common.mode is Mode.OBSERVE:
         return Advice(one, found, ())
-    kind = Cause.CAPACITY if isinstance(one.intent, CapacityIntent) else Cause.REBALANCE
-    todo = actions(base, acting.target, found.target, sorted(rows), dict.fromkeys(rows, kind), {})
+    kinds, told = {row: cause(stage, one, row) for row in rows}, {row: why(stage, one, row) for row in rows}
+    todo = actions(base, acting.target, found.target, sorted(rows), kinds, told)
     about = tuple(finding for finding in found.findings if one.intent.common.ref in finding.about)
     return Advice(
         one, found, decisions(stage.snapshot, one, (), todo, base, found, Outcome.PROPOSED, about) if todo else ()

@@ -12,13 +12,15 @@ from archgov.decide.compose import fitting
 from archgov.decide.place import Place
 from archgov.decide.plan import Engine, Plan
 from archgov.decide.round import Round
-from archgov.decide.select import FIXED_BECAUSE, Governed
+from archgov.decide.select import Governed
+from archgov.decide.still import plan_of, why_still
+from archgov.decide.words import in_words, way_out
 from archgov.model.decision import Decision, Outcome
-from archgov.model.fleet import Fixed, Fleet, Int64
+from archgov.model.fleet import Fleet, Int64
 from archgov.model.intent import Intent, Mode
 from archgov.model.quantity import HOURS_A_DAY, usd_a_day
 from archgov.model.ref import IntentRef, WorkloadRef
-from archgov.optimize.placement.conflict import Relaxation, explain_infeasible
+from archgov.optimize.placement.conflict import explain_infeasible
 from archgov.optimize.placement.judge import violated
 from archgov.optimize.placement.problem import AtLeast, Capacity, Fit, Problem, Quota, Solution, Status
 from archgov.optimize.placement.solve import solve
@@ -26,6 +28,7 @@ from archgov.optimize.placement.solve import solve
 Replicas = tuple[tuple[str, int], ...]
 # Rules of machines; the others were declared by somebody, and are reasons.
 _PHYSICAL = ("OverCapacity", "Fit", "Quota", "AtMost")
+HOMING = "failback: the loss is over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class WhyNot:
     """Why a plan puts no more of a workload in a place.
 
     Attributes:
-        there: replicas that the plan puts into its clusters. cluster: where one more was tried, the cheapest way.
+        there: replicas that the plan puts into its clusters. counted_in: what they are counted in: the place, or the clusters
+            that it is only a part of. cluster: where one more was tried, the cheapest way.
         chosen: (cluster, price) where the plan puts replicas; price: of the tried cluster. Micro-USD per replica-hour.
         fits: pods of this shape that its real nodes still take. free: thousandths of cores that are free there, in pieces.
         extra: micro-USD per hour that one more there adds to the whole plan; None where it can't be.
@@ -75,6 +79,7 @@ class WhyNot:
     workload: WorkloadRef
     place: str
     there: int
+    counted_in: str
     cluster: str
     price: int
     chosen: Replicas
@@ -133,7 +138,7 @@ def why_not(concluded: Round, one: Governed[Intent], row: int, place: Place) -> 
     k, best = min(possible or tried, key=lambda pair: (pair[1].objective, pair[0]))
     blank = _blank(concluded, plan, s, place, k)
     if not possible:
-        conflict, when = _conflict(fleet, _with_one_more(fleet, plan, s, k), stage.engine)
+        conflict, when = _conflict(fleet, plan, _with_one_more(fleet, plan, s, k), stage.engine)
         return replace(blank, conflict=conflict, when=when)
     extra = best.objective - plan.objective
     return replace(
@@ -145,24 +150,9 @@ def why_not(concluded: Round, one: Governed[Intent], row: int, place: Place) -> 
     )
 
 
-def plan_of(concluded: Round, one: Governed[Intent]) -> Plan | None:
-    """The plan that an intent stands in: the acting one, or its own advice; None while a loss is answered."""
-    if one.enforced:
-        return concluded.acting
-    return next((item.plan for item in concluded.advice if item.governed.name == one.name), None)
-
-
 def named(fleet: Fleet, n: Int64) -> Replicas:
     """Replicas of one workload by name of cluster, without zeros."""
     return tuple((fleet.clusters[k].name, int(n[k])) for k in np.flatnonzero(n).tolist())
-
-
-def in_words(rule: str) -> str:
-    """A rule's name as people say it: what is asked, then who asks it."""
-    owner, _, what = rule.partition(" ")
-    if owner.count("/") != 2 or not what:
-        return rule
-    return f"{what} ({IntentRef.parse(owner.removesuffix(':'))})"
 
 
 def _acting_changes(concluded: Round) -> Iterator[Change]:
@@ -247,7 +237,9 @@ def _change(
         after=named(fleet, after[s]),
         cost_before=cost_before,
         cost_after=cost_after,
-        reasons=_reasons(fleet.ref(row), plan.problem, s, before, cost_after - cost_before),
+        reasons=(HOMING,)
+        if mode is Mode.ENFORCE and row in stage.home.returning
+        else _reasons(fleet.ref(row), plan.problem, s, before, cost_after - cost_before),
         guarded=bool(fleet.workloads.guarded[row]),
     )
 
@@ -255,11 +247,21 @@ def _change(
 def _reasons(ref: WorkloadRef, problem: Problem, s: int, before: Int64, more: int) -> tuple[str, ...]:
     """Declared requirements that the former placement breaks; without any, what is gained."""
     wrong = [v for v in violated(alone(problem, s), before[s : s + 1]) if v.kind not in _PHYSICAL]
-    told = (in_words(v.rule).replace(f"{ref} survives", "would not survive").replace(f"{ref} ", "") for v in wrong)
-    found = tuple(dict.fromkeys(text for text in told if text))
+    found = tuple(dict.fromkeys(_of_itself(in_words(v.rule), str(ref)) for v in wrong))
     if found:
         return found
     return (f"saves {usd_a_day(-more)}",) if more < 0 else ("makes room for others",)
+
+
+def _of_itself(rule: str, ref: str) -> str:
+    """A rule that a workload breaks, told beside its name."""
+    shorter = {
+        f"{ref} survives": "would not survive",
+        f"{ref} needs": "needs",
+        f"{ref} at most": "at most",
+        f"demand of {ref} arrives": "demand arrives",
+    }
+    return next((rule.replace(long, short) for long, short in shorter.items() if long in rule), rule)
 
 
 def _with_one_more(fleet: Fleet, plan: Plan, s: int, k: int) -> Problem:
@@ -285,6 +287,7 @@ def _blank(concluded: Round, plan: Plan | None, s: int, place: Place, k: int) ->
         workload=fleet.ref(stage.base.rows[s]),
         place=place.name,
         there=int(sum(target[s, other] for other in place.clusters(fleet))),
+        counted_in=_counted_in(fleet, place),
         cluster=fleet.clusters[k].name,
         price=int(price[k]),
         chosen=tuple((fleet.clusters[j].name, int(price[j])) for j in np.flatnonzero(target[s]).tolist()),
@@ -302,27 +305,17 @@ def _held(concluded: Round, one: Governed[Intent], row: int, place: Place, plan:
     """The answer for a workload that no plan may touch now."""
     stage, fleet = concluded.stage, concluded.stage.snapshot.fleet
     ref = fleet.ref(row)
-    fixed = Fixed(int(fleet.workloads.fixed[row]))
-    about = [
-        finding.message
-        for finding in (*concluded.findings, *(plan.findings if plan else ()))
-        if finding.workload == ref or (finding.stalls and one.intent.common.ref in finding.about)
-    ]
-    if fixed is not Fixed.FREE:
-        why = [f"{ref} counts as load and is never moved: {FIXED_BECAUSE[fixed]}"]
-    elif plan is None:
-        why = [f"{ref} stands still while a loss is answered: {', '.join(str(loss) for loss in stage.lost)}"]
-    else:
-        why = about or [f"{ref} is held as it is in this round"]
+    why = why_still(concluded, one, row) or (f"{ref} is held as it is in this round",)
     if row in stage.base.rows:
         blank = _blank(concluded, plan, stage.base.rows.index(row), place, place.clusters(fleet)[0])
-        return replace(blank, conflict=tuple(why))
+        return replace(blank, conflict=why)
     spec = fleet.spec_replicas(row)
     there = sum(spec.get(k, 0) for k in place.clusters(fleet))
     return WhyNot(
         ref,
         place.name,
         there,
+        _counted_in(fleet, place),
         fleet.clusters[place.clusters(fleet)[0]].name,
         0,
         (),
@@ -331,9 +324,16 @@ def _held(concluded: Round, one: Governed[Intent], row: int, place: Place, plan:
         None,
         0,
         (),
-        tuple(why),
+        why,
         (),
     )
+
+
+def _counted_in(fleet: Fleet, place: Place) -> str:
+    """Where a plan's replicas can be counted: a place, or the clusters that it is a part of; it says nothing of zones."""
+    clusters = place.clusters(fleet)
+    whole = np.flatnonzero(np.isin(fleet.domain_cluster, clusters)).tolist()
+    return place.name if whole == sorted(place.domains) else ", ".join(fleet.clusters[k].name for k in clusters)
 
 
 def _fits(fleet: Fleet, row: int, place: Place) -> int:
@@ -353,24 +353,14 @@ def _free_cores(fleet: Fleet, place: Place) -> int:
     return 0 if p is None else int(np.maximum(fleet.nodes.allocatable - fleet.nodes.used, 0)[there, p].sum())
 
 
-def _conflict(fleet: Fleet, problem: Problem, engine: Engine) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _conflict(fleet: Fleet, plan: Plan, problem: Problem, engine: Engine) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What stands against the last rule of a problem, then what would end that."""
     asked = problem.rules[-1].name
     for conflict in explain_infeasible(problem, limits=engine.limits, seed=engine.seed):
-        against = tuple(in_words(rule) for rule in conflict.rules if rule != asked)
-        ways = tuple(_way_out(fleet, way) for way in conflict.relaxations if way.rule != asked)
-        return against, ways
+        against = dict.fromkeys(in_words(rule) for rule in conflict.rules if rule != asked)
+        ways = (way_out(fleet, plan.asked.rows, problem, way) for way in conflict.relaxations if way.rule != asked)
+        return tuple(against), tuple(dict.fromkeys(ways))
     return ("the optimiser ran out of work before it knew",), ("raise Fleet.spec.optimizer.maxNodes",)
-
-
-def _way_out(fleet: Fleet, way: Relaxation) -> str:
-    match way.kind:
-        case "Allowed":
-            return f"{fleet.clusters[way.to].name} were allowed: {in_words(way.rule)}"
-        case "Capacity" | "Quota" | "Fit" | "AtMost":
-            return f"{in_words(way.rule)} were {way.to - way.before} more"
-        case _:
-            return f"{in_words(way.rule)} were {way.to} instead of {way.before}"
 
 
 def _displaced(fleet: Fleet, rows: tuple[int, ...], plan: Int64, forced: Int64, s: int, k: int) -> Iterator[str]:

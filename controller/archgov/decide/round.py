@@ -10,19 +10,19 @@ from archgov.decide.advise import Advice, advise
 from archgov.decide.budget import allowances
 from archgov.decide.compose import Asked
 from archgov.decide.failover import Answer
+from archgov.decide.grounds import cause, why
 from archgov.decide.need import first_record
 from archgov.decide.open import closing, led_by
 from archgov.decide.overview import Overview, overview
 from archgov.decide.plan import Plan, plan
 from archgov.decide.release import Released, Step, release
-from archgov.decide.select import Governed
 from archgov.decide.stage import Stage, acting_question, emergency, set_up
 from archgov.decide.tell import actions, decisions
 from archgov.decide.verdict import Verdict, verdict
 from archgov.decide.withdraw import withdrawn
 from archgov.model.decision import Action, Cause, Decision, Finding, Outcome
 from archgov.model.fleet import Int64
-from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Loss, PlacementIntent, Record, Removal
+from archgov.model.intent import CapacityIntent, FailoverIntent, Loss, PlacementIntent, Record, Removal
 from archgov.model.ref import ClusterName
 from archgov.model.snapshot import Snapshot
 
@@ -99,13 +99,13 @@ def _answer_loss(stage: Stage, urgent: Answer) -> Round:
     """The fast path: no solve; raises go ahead, lower tiers shed, everything else stands still."""
     rows = tuple(sorted({*urgent.raised, *urgent.shed}))
     shed = set(urgent.shed) - set(urgent.raised)
-    cause = {row: Cause.SHED if row in shed else Cause.FAILOVER for row in rows}
+    kinds = {row: Cause.SHED if row in shed else Cause.FAILOVER for row in rows}
     what = ", ".join(str(loss) for loss in stage.lost)
-    why = dict.fromkeys(rows, f"{what} is lost")
+    told = dict.fromkeys(rows, f"{what} is lost")
     fresh: list[Decision] = []
     for owner in stage.of(FailoverIntent):
-        mine = tuple(row for row in owner.rows if row in cause and stage.first_of(row, FailoverIntent) is owner)
-        found = actions(stage.base, stage.base.problem.now, urgent.level, mine, cause, why)
+        mine = tuple(row for row in owner.rows if row in kinds and stage.first_of(row, FailoverIntent) is owner)
+        found = actions(stage.base, stage.base.problem.now, urgent.level, mine, kinds, told)
         if found:
             fresh += decisions(stage.snapshot, owner, (), found, stage.base, None, Outcome.APPLYING, urgent.findings)
     steps = tuple(
@@ -154,10 +154,10 @@ def _acting_decisions(stage: Stage, acting: Plan, kept: set[str], in_vain: froze
     for owner in stage.governed:
         rows = by_owner.get(owner.name, [])
         if rows:
-            cause = {row: _cause(stage, owner, row) for row in rows}
-            why = {row: "found no node" if row in in_vain else _why(stage, owner, row) for row in rows}
+            kinds = {row: cause(stage, owner, row) for row in rows}
+            told = {row: "found no node" if row in in_vain else why(stage, owner, row) for row in rows}
             involved = tuple(one for one in stage.governed if set(rows) & acting.asked.full.get(one.name, frozenset()))
-            todo = actions(stage.base, now, acting.target, rows, cause, why)
+            todo = actions(stage.base, now, acting.target, rows, kinds, told)
             about = tuple(f for f in acting.findings if owner.intent.common.ref in f.about)
             found += decisions(stage.snapshot, owner, involved, todo, stage.base, acting, Outcome.APPLYING, about)
     return tuple(found)
@@ -179,27 +179,6 @@ def _owner(stage: Stage, asked: Asked, row: int, s: int, target: Int64) -> str:
     else:
         order = ("placement", "capacity", "failover")
     return next(owner.name for kind in order if (owner := owners[kind]) is not None)
-
-
-def _cause(stage: Stage, owner: Governed[Intent], row: int) -> Cause:
-    if row in stage.home.returning:
-        return Cause.FAILBACK
-    return Cause.REBALANCE if isinstance(owner.intent, PlacementIntent) else Cause.CAPACITY
-
-
-def _why(stage: Stage, owner: Governed[Intent], row: int) -> str:
-    intent = owner.intent
-    match intent:
-        case PlacementIntent(allow=allow) if allow is not None:
-            return f"residency: {allow}"
-        case PlacementIntent(spread=spread) if spread:
-            return "spread by " + ", ".join(one.level for one in spread)
-        case PlacementIntent():
-            return "lower cost"
-        case CapacityIntent():
-            return "demand"
-        case _:
-            return "failback" if row in stage.home.returning else "survives a loss"
 
 
 def _round(

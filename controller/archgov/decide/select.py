@@ -23,6 +23,7 @@ FIXED_BECAUSE = {
     Fixed.OPTED_OUT: 'its label or annotation archgov.io/governed is "false"',
     Fixed.PINNED: "it is pinned by archgov.io/pin",
     Fixed.HALF_UNDERSTOOD: "it has hard scheduling rules that plans can't express yet",
+    Fixed.UNREMEMBERED: "its WorkloadRecord can't be understood: mend it, or delete it to begin anew",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from archgov.decide.compose import Asked, Frame, compose, frame
@@ -108,7 +108,8 @@ def set_up(snapshot: Snapshot) -> Stage:
             *refusal_findings,
             *about_contended,
             *home.findings,
-            *_unseen(snapshot, governed),
+            *_unseen(snapshot, governed, lost_now(all_losses)),
+            *_away(failovers, home, lost_now(all_losses)),
             *_homeless(snapshot, governed, rows),
         ),
         engine=Engine(Limits(snapshot.governance.max_nodes, SECONDS), snapshot.seed),
@@ -121,16 +122,21 @@ def acting_question(stage: Stage) -> Asked:
     enforced = tuple(one for one in stage.governed if one.enforced)
     free = {row for one in enforced for row in one.rows} | set(stage.home.returning)
     # What the fast path set stays as it is until failback: the normal plan would grow what was shed.
-    free -= stage.contended | stage.home.soaking
+    free -= stage.contended | stage.home.soaking | _unaccounted(stage)
     held = _on_unseen(stage) & free
     if stage.lost:
         held |= free
     needs = {**stage.needs, **declared_needs(stage, enforced)}
     moves = movable(stage, enforced) & free
+
+    def in_full(one: Governed[Intent]) -> frozenset[int]:
+        # Where somebody may not leave from now, asking that he does would only collide with that.
+        return frozenset(one.rows) & free - (held if isinstance(one.intent, PlacementIntent) else set())
+
     return Asked(
         rows=stage.base.rows,
         free=frozenset(free),
-        full={one.name: frozenset(one.rows) & free for one in enforced},
+        full={one.name: in_full(one) for one in enforced},
         moves=moves,
         needs=needs,
         loads=stage.loads,
@@ -221,24 +227,64 @@ def _on_unseen(stage: Stage) -> set[int]:
     return {row for s, row in enumerate(stage.base.rows) if any(now[s, k] > 0 for k in unseen)}
 
 
-def _unseen(snapshot: Snapshot, governed: tuple[Governed[Intent], ...]) -> tuple[Finding, ...]:
+def _unaccounted(stage: Stage) -> set[int]:
+    """Rows that are known to have replicas in a cluster that isn't seen, though nobody has seen them since archgov began.
+
+    They are missing in every sum, so a plan would replace what may well be there.
+    """
+    fleet = stage.snapshot.fleet
+    unseen = {cluster.name: k for k, cluster in enumerate(fleet.clusters) if cluster.reach is Reach.UNKNOWN}
+    rows = set()
+    for record in stage.records if unseen else ():
+        row = fleet.row(record.workload)
+        last = {**dict(record.former), **dict(record.needs), **dict(record.written)}
+        there = {unseen[name] for name, count in last.items() if count and name in unseen}
+        if row is not None and there - fleet.spec_replicas(row).keys():
+            rows.add(row)
+    return rows
+
+
+def _unseen(snapshot: Snapshot, governed: tuple[Governed[Intent], ...], lost: tuple[Loss, ...]) -> tuple[Finding, ...]:
+    """What is held because a cluster isn't seen, or is lost."""
     fleet = snapshot.fleet
+    gone = {loss.cluster for loss in lost if not loss.zone}
     found = []
     for k, cluster in enumerate(fleet.clusters):
         if cluster.reach is Reach.YES:
             continue
         concerned = tuple(one for one in governed if any(fleet.spec_replicas(row).get(k) for row in one.rows))
         held = {row for one in concerned for row in one.rows if fleet.spec_replicas(row).get(k)}
-        found.append(
-            Finding(
-                Reason.CLUSTER_UNKNOWN,
-                f"MemberCluster {cluster.name} isn't seen ({cluster.evidence or 'no evidence'}); "
-                f"{len(held)} workloads there are held as they were",
-                tuple(one.intent.common.ref for one in concerned),
-                remedies=("restore the connection", "add witnesses, so that a loss can be told from a silence"),
-            )
-        )
+        about = tuple(one.intent.common.ref for one in concerned)
+        here = _counted(len(held), "workload")
+        if cluster.name in gone:
+            told = f"MemberCluster {cluster.name} is lost ({cluster.evidence or 'no evidence'}); it holds replicas of {here}"
+            found.append(Finding(Reason.CLUSTER_LOST, told, about))
+        else:
+            told = f"MemberCluster {cluster.name} isn't seen ({cluster.evidence or 'no evidence'}); {here} there held as before"
+            ways = ("restore the connection", "add witnesses, so that a loss can be told from a silence")
+            found.append(Finding(Reason.CLUSTER_UNKNOWN, told, about, remedies=ways))
     return tuple(found)
+
+
+def _away(
+    failovers: Iterable[Governed[FailoverIntent]], home: Homecoming, lost: tuple[Loss, ...]
+) -> tuple[Finding, ...]:
+    """Workloads of each FailoverIntent that stand elsewhere because of a loss."""
+    found = []
+    for one in failovers:
+        away, coming = home.soaking & set(one.rows), home.returning.keys() & set(one.rows)
+        if away:
+            until = f"until {', '.join(map(str, lost))} is back" if lost else "until health has lasted"
+            told = f"{_counted(len(away), 'workload')} failed over, {until}"
+            found.append(Finding(Reason.FAILED_OVER, told, (one.intent.common.ref,)))
+        elif coming:
+            told = f"{_counted(len(coming), 'workload')} on the way back to where they stood before the loss"
+            found.append(Finding(Reason.FAILING_BACK, told, (one.intent.common.ref,)))
+    return tuple(found)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _homeless(snapshot: Snapshot, governed: tuple[Governed[Intent], ...], rows: tuple[int, ...]) -> tuple[Finding, ...]:

@@ -128,6 +128,9 @@ def _money(base: Frame, found: tuple[Action, ...]) -> tuple[int, int]:
     return before, after
 
 
+_NOT_SEEN = (Reason.INPUTS_STALE, Reason.CLUSTER_UNKNOWN, Reason.CLUSTER_LOST)
+
+
 def conditions(
     one: Governed[Intent], findings: tuple[Finding, ...], waits: bool, planned: bool, stopped: str
 ) -> tuple[Condition, ...]:
@@ -141,7 +144,7 @@ def conditions(
         )
         found.append(Condition(Kind.READY, Status.TRUE, Reason.SUSPENDED, "suspended by spec.suspend"))
         return tuple(found)
-    stale = [f for f in findings if f.reason in (Reason.INPUTS_STALE, Reason.CLUSTER_UNKNOWN)]
+    stale = [f for f in findings if f.reason in _NOT_SEEN]
     found.append(
         Condition(
             Kind.INPUTS_FRESH,
@@ -178,6 +181,16 @@ def conditions(
 def _progress(
     one: Governed[Intent], findings: tuple[Finding, ...], waits: bool, planned: bool, stopped: str
 ) -> Iterable[Condition]:
+    away = next((f for f in findings if f.reason in (Reason.FAILED_OVER, Reason.FAILING_BACK)), None)
+    gone = next((f for f in findings if f.reason in (Reason.CLUSTER_LOST, Reason.CLUSTER_UNKNOWN)), None)
+    if away:
+        yield Condition(Kind.RECONCILING, Status.TRUE, away.reason, away.message)
+        yield Condition(Kind.READY, Status.FALSE, away.reason, away.message)
+        return
+    if gone and not waits:
+        status = Status.FALSE if gone.reason is Reason.CLUSTER_LOST else Status.UNKNOWN
+        yield Condition(Kind.READY, status, gone.reason, gone.message)
+        return
     if one.intent.common.mode is not Mode.ENFORCE:
         reason = Reason.REPORTED if one.intent.common.mode is Mode.OBSERVE else Reason.RECOMMENDED
         message = "a plan is proposed; nothing is acted on" if planned else "nothing to do: everything is as declared"

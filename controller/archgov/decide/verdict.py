@@ -201,11 +201,12 @@ def _survivable(stage: Stage, one: Governed[Intent], target: Int64) -> tuple[int
 def _holds(stage: Stage, intent: FailoverIntent, row: int, s: int, n: Int64, loss: Loss) -> bool:
     problem = stage.base.problem
     wanted = floor(stage.snapshot.fleet, intent, stage.needs[row], stage.loads.get(row, Load.PER_DOMAIN), loss)
-    left = int(n[s].sum()) - judge.at_most(problem, s, loss.domains, n[s])
+    gone = tuple(sorted({*loss.domains, *stage.lost_domains}))
+    left = int(n[s].sum()) - judge.at_most(problem, s, gone, n[s])
     if left < wanted.total:
         return False
     for k, replicas in wanted.by_cluster:
-        here = tuple(j for j in loss.domains if int(problem.cluster[j]) == k)
+        here = tuple(j for j in gone if int(problem.cluster[j]) == k)
         if int(n[s, k]) - (judge.at_most(problem, s, here, n[s]) if here else 0) < replicas:
             return False
     return True

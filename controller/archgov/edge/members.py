@@ -7,8 +7,9 @@ import base64
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from archgov.api.member_cluster import Member
@@ -30,12 +31,14 @@ PATIENCE_SECONDS: Final = 15.0
 RENEW_SECONDS: Final = 30.0
 # An effect that isn't answered soon must not hold up the answer to a loss.
 LIMITS: Final = Limits(request_seconds=5.0)
+NOBODY: Final[Mapping[ClusterName, str]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class _Connection:
     """One member: its client, its watches once it could be reached; why not, until then.
 
+    doubt: what is wrong with its object; it is held as it was until that is mended.
     written: replicas that we wrote, with the resourceVersion that they got, by uid, until the watch shows them.
     """
 
@@ -46,14 +49,28 @@ class _Connection:
     watches: WatchSet | None = None
     evidence: str = "not connected yet"
     was_seen: bool = False
+    doubt: str = ""
     written: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def health(self) -> Health:
+        health = self._health()
+        if not self.doubt:
+            return health
+        return health._replace(
+            reach=Reach.UNKNOWN, evidence=f"its MemberCluster is invalid: {self.doubt}", silent=False
+        )
+
+    def _health(self) -> Health:
         if self.watches is None:
             return Health(Reach.UNKNOWN, self.evidence, time.monotonic() - self.since)
         health = self.watches.health(time.monotonic())
         self.was_seen = self.was_seen or health.reach is Reach.YES
         return health
+
+    def leads_to(self, member: Member) -> bool:
+        """Whether it is a connection to this very member; one to a member that was never clear leads nowhere."""
+        known = self.member
+        return self.task is not None and (known.uid, known.secret) == (member.uid, member.secret)
 
     def deployments(self) -> tuple[DeploymentRow, ...]:
         """The Deployments, each at least as new as our last write of it."""
@@ -82,15 +99,22 @@ class Members:
         self._on_change = on_change
         self._connections: dict[ClusterName, _Connection] = {}
 
-    async def follow(self, members: Iterable[Member]) -> None:
-        """Connects to these and to nobody else; a member that changed how it is reached is connected anew."""
+    async def follow(self, members: Iterable[Member], unclear: Mapping[ClusterName, str] = NOBODY) -> None:
+        """Connects to these and to nobody else; a member that changed how it is reached is connected anew.
+
+        Args:
+            unclear: members whose objects are invalid, with what is wrong. They don't leave the fleet: each is unknown, with
+                its last good declaration.
+        """
         wanted = {member.name: member for member in members}
-        for name in self._connections.keys() - wanted.keys():
+        for name in self._connections.keys() - wanted.keys() - unclear.keys():
             await _ended(self._connections.pop(name))
+        for name, why in unclear.items():
+            self._connections.setdefault(name, _Connection(Member(name), time.monotonic())).doubt = why
         for name, member in wanted.items():
             known = self._connections.get(name)
-            if known is not None and known.member.uid == member.uid and known.member.secret == member.secret:
-                known.member = member
+            if known is not None and known.leads_to(member):
+                known.member, known.doubt = member, ""
                 continue
             fresh = _Connection(member, time.monotonic())
             if known is not None:
@@ -132,6 +156,7 @@ class Members:
             for name, connection in self._connections.items()
             if (health := connection.health()).reach is not Reach.YES
             and not connection.was_seen
+            and not connection.doubt
             and not health.silent
             and time.monotonic() - connection.since < PATIENCE_SECONDS
         ]
@@ -158,8 +183,11 @@ class Members:
                 connection.evidence = str(error)
                 # Nothing comes of waiting for this one any longer.
                 connection.since = min(connection.since, time.monotonic() - PATIENCE_SECONDS)
-            except ExceptionGroup:
+            except Exception as error:
+                # Whatever it was, it is told, and the next attempt may find another world.
                 LOG.exception("the watches of a member ended", extra={"cluster": connection.member.name})
+                connection.evidence = f"archgov failed: {error!r}"
+                connection.since = min(connection.since, time.monotonic() - PATIENCE_SECONDS)
             self._on_change("MemberCluster")
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -193,7 +221,7 @@ class Members:
         if member.secret is None:
             return ""
         found = await self._hub.get(f"/api/v1/namespaces/{self._namespace}/secrets/{member.secret.name}")
-        encoded = found.get("data", {}).get(member.secret.key)
+        encoded = (found.get("data") or {}).get(member.secret.key)
         if not isinstance(encoded, str):
             raise AccessError(f"{self._secret(member)} has no key {member.secret.key}; put a kubeconfig there.")
         return base64.b64decode(encoded).decode()

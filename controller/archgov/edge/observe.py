@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
 import numpy as np
 
-from archgov.api import member_cluster
+from archgov.api import fleet as fleet_api
+from archgov.api import member_cluster, workload_record
 from archgov.api import series as series_api
 from archgov.api.fault import IntentError
 from archgov.api.member_cluster import Member
 from archgov.api.registry import parse_any
+from archgov.api.render import record_name
 from archgov.edge import rows as row
 from archgov.edge.template import HOST_LABEL, Amounts, Template
 from archgov.edge.tree import Json
@@ -37,7 +39,7 @@ from archgov.model.fleet import (
     StandingTable,
     WorkloadTable,
 )
-from archgov.model.intent import CapacityIntent, Governance, Intent, Loss, Record, Witness
+from archgov.model.intent import CapacityIntent, Governance, Intent, Loss, Record, Stopped, Witness
 from archgov.model.names import Names
 from archgov.model.ref import ClusterName, DomainRef, WorkloadRef
 from archgov.model.selector import Labels
@@ -81,6 +83,14 @@ class Rejected:
     body: Json
     error: IntentError
 
+    @property
+    def name(self) -> str:
+        return str(self.body.get("metadata", {}).get("name", ""))
+
+    @property
+    def namespace(self) -> str:
+        return str(self.body.get("metadata", {}).get("namespace", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Hub:
@@ -95,6 +105,19 @@ class Hub:
     members: tuple[Member, ...] = ()
     rejected: tuple[Rejected, ...] = ()
 
+    @property
+    def unclear(self) -> dict[ClusterName, str]:
+        """What is wrong with each MemberCluster that can't be understood; its cluster is still a member."""
+        return {ClusterName(one.name): str(one.error) for one in self._rejected(member_cluster.NAME)}
+
+    @property
+    def unremembered(self) -> frozenset[tuple[str, str]]:
+        """Namespaces and names of the WorkloadRecords that can't be understood."""
+        return frozenset((one.namespace, one.name) for one in self._rejected(workload_record.NAME))
+
+    def _rejected(self, kind: str) -> Iterable[Rejected]:
+        return (one for one in self.rejected if one.body["kind"] == kind)
+
 
 def understood(objects: Iterable[Json], config_maps: Iterable[Json] = ()) -> Hub:
     """Parses everything of ours, each object by itself."""
@@ -107,9 +130,11 @@ def understood(objects: Iterable[Json], config_maps: Iterable[Json] = ()) -> Hub
             value = parse_any(body, governance)
         except IntentError as error:
             rejected.append(Rejected(body, error))
+            if body["kind"] == fleet_api.NAME:
+                governance = _stopped_by(governance, error)
             continue
         if isinstance(value, Governance):
-            governance = value
+            governance = replace(value, stopped=governance.stopped or value.stopped)
         parsed.append(value)
     intents = tuple(sorted((v for v in parsed if isinstance(v, Intent)), key=lambda intent: intent.common.ref))
     members = sorted((value for value in parsed if isinstance(value, Member)), key=lambda member: member.name)
@@ -130,6 +155,11 @@ def understood(objects: Iterable[Json], config_maps: Iterable[Json] = ()) -> Hub
     )
 
 
+def _stopped_by(governance: Governance, error: IntentError) -> Governance:
+    """A Fleet that can't be understood may be what somebody stops all acting with, so it does."""
+    return replace(governance, stopped=Stopped("archgov", f"the Fleet object is invalid: {error}"))
+
+
 _OPEN: Final = (Outcome.APPLYING, Outcome.PROPOSED)
 
 
@@ -137,8 +167,10 @@ def observe(hub: Hub, clusters: Sequence[Seen], witnesses: Iterable[Witness], *,
     """One consistent picture. now: Unix milliseconds."""
     ordered = sorted(clusters, key=lambda seen: seen.member.name)
     assumed = [seen.member.name for seen in ordered if (seen.member.price or ASSUMED).assumed]
+    fleet = fleet_of(ordered)
+    held = _unremembered(fleet, hub)
     return Snapshot(
-        fleet=fleet_of(ordered),
+        fleet=_holding(fleet, held),
         intents=hub.intents,
         governance=hub.governance,
         series=hub.series,
@@ -146,11 +178,34 @@ def observe(hub: Hub, clusters: Sequence[Seen], witnesses: Iterable[Witness], *,
         witnesses=tuple(sorted(witnesses, key=lambda witness: (witness.cluster, witness.name))),
         losses=hub.losses,
         decisions=hub.decisions,
-        notes=(f"assumed: prices of {', '.join(assumed)}",) if assumed else (),
+        notes=(
+            *((f"assumed: prices of {', '.join(assumed)}",) if assumed else ()),
+            *(f"held: the WorkloadRecord of {fleet.ref(row)} can't be understood" for row in held),
+        ),
         now=now,
         seed=seed,
         lag=tuple((seen.member.name, int(seen.health.lag_seconds * 1000)) for seen in ordered),
     )
+
+
+def _unremembered(fleet: Fleet, hub: Hub) -> tuple[int, ...]:
+    """Rows of workloads whose record can't be understood; its name tells the workload even where its spec doesn't."""
+    return tuple(
+        row
+        for namespace in sorted({namespace for namespace, _ in hub.unremembered})
+        for row in fleet.workloads.key.prefixed(f"{namespace}/")
+        if (namespace, record_name(fleet.ref(row))) in hub.unremembered
+    )
+
+
+def _holding(fleet: Fleet, rows: Sequence[int]) -> Fleet:
+    """The same fleet, but nothing acts on these workloads: a memory that can't be read is not an empty one."""
+    if not rows:
+        return fleet
+    fixed = fleet.workloads.fixed.copy()
+    free = [row for row in rows if fixed[row] == Fixed.FREE]
+    fixed[free] = Fixed.UNREMEMBERED
+    return replace(fleet, workloads=replace(fleet.workloads, fixed=fixed))
 
 
 def _key(body: Json) -> tuple[str, str]:
@@ -177,7 +232,8 @@ def _losses(bodies: Iterable[Json]) -> Iterable[Loss]:
     for body in bodies:
         if body["kind"] == "MemberCluster":
             try:
-                yield from member_cluster.losses(body)
+                # What is wrong with a spec is no reason to forget what the status remembers.
+                yield from member_cluster.losses({**body, "spec": {"local": True}})
             except IntentError:
                 # A status that somebody garbled says nothing; the loss is declared anew from its evidence.
                 continue

@@ -135,7 +135,7 @@ class Operator:
             return BLIND_SECONDS
         hub = self._understood()
         self._refuse_to_act(hub)
-        await self.members.follow(hub.members)
+        await self.members.follow(hub.members, hub.unclear)
         self.witnesses.watch(probe for member in hub.members for probe in member.probes)
         if self.members.undecided():
             return BLIND_SECONDS
@@ -239,13 +239,16 @@ class Operator:
             return found
         known = {record.workload for record in snapshot.records}
         told = tuple(d for d in found.decisions if all(action.workload in known for action in d.actions))
+        explained = {d.name for d in told} | {one.decision.name for one in snapshot.decisions}
         if len(told) < len(found.decisions):
             LOG.warning("workloads are held that might be in clusters never seen", extra={"clusters": unseen})
         return replace(
             found,
             decisions=told,
             records=tuple(record for record in found.records if record.workload in known),
-            effects=tuple(effect for effect in found.effects if effect.action.workload in known),
+            effects=tuple(
+                effect for effect in found.effects if effect.action.workload in known and effect.decision in explained
+            ),
         )
 
     def _understood(self) -> Hub:
@@ -296,7 +299,7 @@ class Operator:
         Whether clusters, replicas and Ready counts are still the same is looked at with each effect.
         """
         newest, fleet = self._understood(), it.snapshot.fleet
-        if self._is_blind() or newest.governance != it.hub.governance:
+        if self._is_blind() or _holds(newest) != _holds(it.hub):
             return {effect.action.workload for effect in it.round.effects}
         intents = {intent.common.ref: intent for intent in newest.intents}
         changed = {one.common.ref for one in it.hub.intents if intents.get(one.common.ref) != one}
@@ -356,6 +359,11 @@ class Operator:
 
     def _trouble(self, it: Concluded) -> Trouble:
         return Trouble(self.effects.refused, {seen.member.name: tuple(seen.malformed) for seen in it.seen})
+
+
+def _holds(hub: Hub) -> tuple[object, ...]:
+    """What holds for every effect, and which clusters and workloads are held."""
+    return hub.governance, hub.unclear, hub.unremembered
 
 
 async def operate(own: Access, settings: Settings) -> int:

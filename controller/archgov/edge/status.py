@@ -46,11 +46,13 @@ def statuses(
     for verdict in found.verdicts:
         key = (verdict.intent.kind, verdict.intent.namespace, verdict.intent.name)
         told[key] = _intent(_troubled(verdict, trouble), bodies.get(key, {}), snapshot, trace)
-    for rejected in hub.rejected:
-        told |= _rejected(rejected, snapshot.seconds)
     told |= _members(found, snapshot, bodies, trouble) | _records(snapshot, bodies)
     told |= _decisions(found, snapshot, bodies)
     told["Fleet", "", "fleet"] = _fleet(found, snapshot, bodies.get(("Fleet", "", "fleet"), {}))
+    for rejected in hub.rejected:
+        # What else is known of it stays told, a loss that it remembers above all.
+        for where, status in _rejected(rejected, snapshot.seconds).items():
+            told[where] = told.get(where, {}) | status
     return told
 
 

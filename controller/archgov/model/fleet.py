@@ -52,6 +52,7 @@ class Fixed(IntEnum):
     OPTED_OUT = 5
     PINNED = 6
     HALF_UNDERSTOOD = 7  # it has hard scheduling rules that the model can't express
+    UNREMEMBERED = 8  # its WorkloadRecord can't be understood
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,18 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.status import Status
 
-from archgov.cli.demo import main_job, played, story
+from archgov.cli.demo import main_job, page, played, story
 from archgov.cli.demo.cluster import collection
 from archgov.cli.demo.fleet import HUB, MEMBERS, SYSTEM, Manifest, counts, hub, member_cluster, objects
 from archgov.cli.demo.stage import Scene, install, operator, scene
-from archgov.cli.demo.teller import Promised, Teller, everything_runs
+from archgov.cli.demo.teller import Promised, Teller, archgov_looks, everything_runs
 from archgov.cli.failure import Exit, Failure
 from archgov.cli.source import saved
 from archgov.model.snapshot import Snapshot
@@ -75,6 +75,8 @@ def play(
                 with operator(teller.the) as process:
                     code = _told(teller, tale, process, voice)
                     voice.say(f"  operator's log {directory}/operator.log · traces {directory}/traces.jsonl")
+                    if not code:
+                        voice.say(f"  what was decided, and why: {directory}/report.html")
                     voice.say(f"  done in {time.monotonic() - begin:.0f} s")
                     if keep and not code:
                         _keep(directory, process, voice)
@@ -94,7 +96,7 @@ class Tale:
     Attributes:
         objects: what each member begins with. members: their MemberClusters, without witnesses. zones: that a witness speaks for.
         fleet: the Fleet object, where it says more than its defaults. may_wait: pods that find no node.
-        intents: files with what is asked for, for the report.
+        notes: what the report says beside its results.
     """
 
     about: str
@@ -105,6 +107,7 @@ class Tale:
     zones: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fleet: Manifest | None = None
     may_wait: int = 0
+    notes: tuple[str, ...] = ()
     patience: float = 1.0
 
 
@@ -136,6 +139,7 @@ def _tale_of(snapshot: Snapshot) -> Tale:
         zones=zones,
         fleet=played.fleet_object(snapshot.governance),
         # Pods are put on nodes anew, so a few of the largest may find none.
+        notes=snapshot.notes,
         may_wait=played.pending(snapshot) + pods // 100,
         patience=1 + pods / PODS_A_PATIENCE,
     )
@@ -159,8 +163,15 @@ def _equip(the: Scene, tale: Tale) -> None:
 
 
 def _told(teller: Teller, tale: Tale, process: subprocess.Popen[bytes], voice: Told) -> int:
+    the = teller.the
     try:
+        archgov_looks(teller)
+        before = page.picture(the.sandbox.kubeconfig)
         tale.tell(teller)
+        voice.busy("the report is written …")
+        page.write(
+            replace(before, notes=(*before.notes, *tale.notes)), the.sandbox.kubeconfig, the.directory / "report.html"
+        )
     except Promised as broken:
         ended = process.poll()
         voice.say(f"✖ {broken}")

@@ -31,7 +31,6 @@ from archgov.cli.demo.teller import (
     FIXED_POINT,
     Promised,
     Teller,
-    archgov_looks,
     fragile,
     line,
     listed,
@@ -67,12 +66,11 @@ def zone_witness(cluster: str, zone: str) -> str:
 
 
 def tell(teller: Teller, snapshot: Snapshot) -> None:
-    """All chapters but the first.
+    """The chapters between archgov's first look and the end of the demo.
 
     Raises:
         Promised: what was promised was not observed.
     """
-    archgov_looks(teller)
     intents_are_carried_out(teller, _intents(teller, snapshot))
     everything_is_verified(teller)
     everything_stays(teller)
@@ -310,7 +308,8 @@ def _fullest_zone(teller: Teller) -> Zone:
 
 def _floors(teller: Teller) -> tuple[dict[str, int], list[str]]:
     """What each workload must keep when one zone of one cluster is lost, and the intents that said they can't promise it."""
-    needs, labels = seen.needs(teller.the.hub), seen.deployment_labels(teller.the.members)
+    labels, now = seen.deployment_labels(teller.the.members), seen.deployments(teller.the.members)
+    needs = {name: seen.replicas(at) for name, at in now.items()} | seen.needs(teller.the.hub)
     floors: dict[str, int] = {}
     excused = []
     for body in teller.the.hub.items(collection("failoverintents")):

@@ -47,11 +47,10 @@ Deployed = Mapping[str, Mapping[str, tuple[int, int]]]  # (replicas, Ready) by D
 
 def changed(hub: Cluster, before: Deployed, now: Deployed) -> list[str]:
     """What became of each workload that changed, with what decisions say it was for."""
-    why = {
-        f"{action['workload']['namespace']}/{action['workload']['name']}": action.get("why", "")
-        for decision in decisions(hub)
-        for action in decision["spec"]["actions"]
-    }
+    why: dict[str, str] = {}
+    for decision in sorted(decisions(hub), key=lambda one: str(one["metadata"]["creationTimestamp"])):
+        for action in decision["spec"]["actions"] if outcome(decision) != "Proposed" else ():
+            why.setdefault(f"{action['workload']['namespace']}/{action['workload']['name']}", action.get("why", ""))
     return [
         f"{name}: {', '.join(steps)}" + (f"  ({why[name]})" if why.get(name) else "")
         for name in sorted(before.keys() | now.keys())

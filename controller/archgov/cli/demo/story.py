@@ -20,7 +20,6 @@ from archgov.cli.demo.teller import (
     FIXED_POINT,
     Promised,
     Teller,
-    archgov_looks,
     line,
     listed,
     open_questions,
@@ -34,12 +33,11 @@ LOST_REGION: Final = "eu-west"
 
 
 def tell(teller: Teller) -> None:
-    """All chapters but the first.
+    """The chapters between archgov's first look and the end of the demo.
 
     Raises:
         Promised: what was promised was not observed.
     """
-    archgov_looks(teller)
     intents_are_carried_out(teller)
     before = a_region_is_lost(teller)
     the_region_comes_back(teller, before)
