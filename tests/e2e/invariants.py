@@ -87,6 +87,7 @@ class _Judge:
     replicas: dict[Place, int] = field(default_factory=dict)
     wrote_last: dict[Place, str] = field(default_factory=dict)
     pods: dict[tuple[str, str, str], Entry] = field(default_factory=dict)
+    pods_of: dict[str, dict[tuple[str, str, str], Entry]] = field(default_factory=lambda: defaultdict(dict))
     was_ready: Counter[str] = field(default_factory=Counter)
     first_sum: dict[str, int] = field(default_factory=dict)
     foreign: Counter[str] = field(default_factory=Counter)
@@ -151,11 +152,12 @@ class _Judge:
     def _take_pod(self, line: int, entry: Entry) -> None:
         key = (entry["cluster"], entry["namespace"], entry["name"])
         before, after = self.pods.get(key) or entry["before"], entry["after"]
+        workload = _workload(after or before)
         if after is None:
             self.pods.pop(key, None)
+            self.pods_of[workload].pop(key, None)
         else:
-            self.pods[key] = after
-        workload = _workload(after or before)
+            self.pods[key] = self.pods_of[workload][key] = after
         if not workload or entry["cluster"] in self.silent:
             return
         ready = self._ready(workload)
@@ -237,11 +239,8 @@ class _Judge:
     def _ready(self, workload: str, cluster: str = "") -> int:
         return sum(
             1
-            for (where, _, _), pod in self.pods.items()
-            if _counts(pod)
-            and _workload(pod) == workload
-            and where not in self.silent
-            and (not cluster or where == cluster)
+            for (where, _, _), pod in self.pods_of[workload].items()
+            if _counts(pod) and where not in self.silent and (not cluster or where == cluster)
         )
 
     def _is_lost(self) -> bool:

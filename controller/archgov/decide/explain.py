@@ -239,9 +239,17 @@ def _change(
         cost_after=cost_after,
         reasons=(HOMING,)
         if mode is Mode.ENFORCE and row in stage.home.returning
+        else ("no node takes them",)
+        if _in_vain(fleet, row, before[s] - after[s])
         else _reasons(fleet.ref(row), plan.problem, s, before, cost_after - cost_before),
         guarded=bool(fleet.workloads.guarded[row]),
     )
+
+
+def _in_vain(fleet: Fleet, row: int, less: Int64) -> bool:
+    """Whether all that goes (K,) is replicas without a node."""
+    refused = fleet.refused_replicas(row)
+    return bool((less >= 0).all()) and all(count <= refused.get(k, 0) for k, count in enumerate(less.tolist()))
 
 
 def _reasons(ref: WorkloadRef, problem: Problem, s: int, before: Int64, more: int) -> tuple[str, ...]:

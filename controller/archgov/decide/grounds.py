@@ -20,8 +20,8 @@ def why(stage: Stage, owner: Governed[Intent], row: int) -> str:
     if row in stage.home.returning:
         return "failback"
     match owner.intent:
-        case PlacementIntent(allow=allow) if allow is not None:
-            return f"residency: {allow}"
+        case PlacementIntent() as intent if broken := _broken(stage, intent, row):
+            return f"residency: {broken}"
         case PlacementIntent(spread=spread) if spread:
             return "spread by " + ", ".join(one.level for one in spread)
         case PlacementIntent():
@@ -30,3 +30,15 @@ def why(stage: Stage, owner: Governed[Intent], row: int) -> str:
             return "demand"
         case _:
             return "survives a loss"
+
+
+def _broken(stage: Stage, intent: PlacementIntent, row: int) -> str:
+    """What an intent says of the places where a workload may stand, where some of it stands elsewhere today; else empty."""
+    fleet = stage.snapshot.fleet
+    taken = {k for k, count in fleet.spec_replicas(row).items() if count}
+    labels = [fleet.domain_labels(j) for j, k in enumerate(fleet.domain_cluster.tolist()) if k in taken]
+    if intent.allow is not None and not all(intent.allow.matches(one) for one in labels):
+        return str(intent.allow)
+    if intent.deny is not None and any(intent.deny.matches(one) for one in labels):
+        return f"not {intent.deny}"
+    return ""

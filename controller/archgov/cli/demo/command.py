@@ -58,7 +58,7 @@ def play(
 ) -> int:
     """Plays the demo in `directory`, which is made anew: its own fleet, or the one of a snapshot. Returns the exit code."""
     console = console or Console()
-    tale = _own_tale() if fleet is None else _tale_of(saved(fleet))
+    tale = _own_tale() if fleet is None else tale_of(saved(fleet))
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     begin = time.monotonic()
@@ -122,7 +122,12 @@ def _own_tale() -> Tale:
     )
 
 
-def _tale_of(snapshot: Snapshot) -> Tale:
+def tale_of(snapshot: Snapshot) -> Tale:
+    """The main job on the fleet of a snapshot.
+
+    Raises:
+        Failure: the demo can't play it.
+    """
     fleet = snapshot.fleet
     pods = int(fleet.standing.replicas.sum())
     if HUB in fleet.cluster_row:

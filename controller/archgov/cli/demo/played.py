@@ -33,7 +33,6 @@ PLAYED: Final = "archgov.io/played"
 # What a node is billed at, so that a MemberCluster can name the price of all nodes that cost as much.
 BILLED: Final = "archgov.io/billed"
 MOST_NODE_PRICES: Final = 64
-USUAL: Final = 3  # cpu, memory, pods; every other resource comes in thousandths of a unit
 API: Final = {"apiVersion": "apps/v1"}
 
 
