@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.invariants import Asked
-from tests.e2e.stage import everywhere, stage, together
+from tests.e2e.stage import collection, everywhere, stage, together
 from tests.e2e.test_acting import CART, in_eu, only
 from tests.manifests import Manifest, ours
 
@@ -143,4 +143,18 @@ def test_a_recovery_during_the_failover_ends_where_it_began(tmp_path: Path) -> N
         the.heal("ap")
         the.until("it is over", lambda: the.losses() == [])
         the.until("everything is where it was", lambda: the.ready(CART) == {"ap": 4, "eu": 1} and the.settled())
+        assert the.broken() == []
+
+
+def test_of_two_clusters_one_is_lost_only_while_a_reference_outside_answers(tmp_path: Path) -> None:
+    with stage(tmp_path, everywhere(CART, {"ap": 2, "eu": 2}, ("ap", "eu")), asked=Asked(floors={CART: 4})) as the:
+        the.apply(survives(mode="Recommend", tolerate=[{"scope": "cluster"}]), anywhere())
+        the.until("the intent is Ready", lambda: the.is_ready("FailoverIntent", "shop/critical"))
+        the.silence("ap", witnesses=True)
+        the.until("the silence is noticed", lambda: the.reach("ap") == "unknown")
+        the.holds("nobody tells it from a broken network", lambda: not the.losses(), 3.0)
+        outside = the.sandbox.witness("outside", "outside")
+        the.hub.merge(f"{collection('Fleet')}/fleet", {"spec": {"references": [{"name": "outside", "url": outside}]}})
+        the.until("the loss is declared", lambda: the.losses() == ["ap"])
+        the.until("the survivor holds what is needed", lambda: the.ready(CART).get("eu") == 4)
         assert the.broken() == []

@@ -81,6 +81,7 @@ PositiveAmount = Annotated[
         numbers=(1, 999_999_999),
     ),
 ]
+Url = Annotated[str, Shape("https?://[^ /?#]+[^ ]*", "a URL such as https://probe.example/healthz", 512)]
 Money = Annotated[
     str, Shape("[0-9]{1,6}(\\.[0-9]{1,6})?", 'a sum of money in US dollars, in quotes, such as "0.031"', 16)
 ]

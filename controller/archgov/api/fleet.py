@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, StringConstraints
 
 from archgov.api.body import read
-from archgov.api.common import AnyMode, Instant, Money, Name, Word
+from archgov.api.common import AnyMode, Instant, Money, Name, Url, Word
 from archgov.api.fault import IntentError
 from archgov.api.instant import unix
 from archgov.api.kind import AGE, READY, REASON, SUMMARY, Column, Kind
 from archgov.api.part import Part, Rule, map_by, set_of_texts
 from archgov.api.status import ObjectStatus
-from archgov.model.intent import Governance, Mode, Stopped
+from archgov.model.intent import Governance, Mode, Reference, Stopped
 from archgov.model.quantity import micro_usd
 
 NAME: Final = "Fleet"
@@ -52,6 +52,13 @@ class OptimizerSpec(Part):
     max_nodes: int = Field(default=20_000, ge=1, le=10_000_000, description="Branch-and-bound nodes for each problem.")
 
 
+class ReferenceSpec(Part):
+    """A URL outside the fleet: while it answers, a silence is not archgov's own."""
+
+    name: Name = Field(description="Name of the reference.")
+    url: Url = Field(description="Answers with a status below 500 while the network that archgov runs in works.")
+
+
 class FleetSpec(Part):
     """What holds for all that is governed."""
 
@@ -72,6 +79,12 @@ class FleetSpec(Part):
     prices: FleetPricesSpec | None = Field(default=None, description="What moves cost. Left out: its defaults.")
     optimizer: OptimizerSpec | None = Field(
         default=None, description="Limits of the optimiser. Left out: its defaults."
+    )
+    references: list[ReferenceSpec] = Field(
+        default_factory=list,
+        max_length=8,
+        description="With fewer than three members one of these has to answer before a silent cluster is declared lost.",
+        json_schema_extra=map_by("name"),
     )
 
 
@@ -124,6 +137,7 @@ def parse(body: Mapping[str, Any]) -> Governance:
         ceilings=tuple((entry.namespace, entry.ceiling) for entry in spec.priority_ceilings),
         move_price=micro_usd(prices.move),
         max_nodes=optimizer.max_nodes,
+        references=tuple(sorted((Reference(one.name, one.url) for one in spec.references), key=lambda one: one.name)),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 
 from archgov.api.body import Meta, read, without_nulls
-from archgov.api.common import Instant, LabelValue, Money, Name, ObjectName, Place, Sentence
+from archgov.api.common import Instant, LabelValue, Money, Name, ObjectName, Place, Sentence, Url
 from archgov.api.fault import IntentError, faults_of
 from archgov.api.instant import unix
 from archgov.api.kind import AGE, READY, REASON, Column, Kind
@@ -27,7 +27,6 @@ Reserve = Annotated[str, Shape("[1-9]?[0-9]%", 'a percentage below 100, such as 
 Resource = Annotated[
     str, Shape("[a-zA-Z0-9]([-a-zA-Z0-9_./]*[a-zA-Z0-9])?", "the name of a resource such as nvidia.com/gpu", 253)
 ]
-Url = Annotated[str, Shape("https?://[^ /?#]+[^ ]*", "a URL such as https://probe.example/healthz", 512)]
 Quantity = Annotated[str, StringConstraints(max_length=32)]
 
 

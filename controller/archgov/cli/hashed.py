@@ -22,7 +22,7 @@ _KEPT: Final = frozenset({
 # Fields whose texts are no names: words of Kubernetes, units, times.
 _WORDS: Final = frozenset({"kind", "kinds", "effect", "operator", "schedule", "time_zone", "left", "extended"})
 # Fields that hold prose, which may hold names.
-_PROSE: Final = frozenset({"evidence", "reason", "by", "traceparent"})
+_PROSE: Final = frozenset({"evidence", "reason", "by", "traceparent", "url"})
 
 Rename = Callable[[str], str]
 

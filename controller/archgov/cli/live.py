@@ -56,7 +56,7 @@ async def _look(access: Access, patience: float) -> tuple[Snapshot, tuple[str, .
         members, witnesses = Members(client, access, Settings().namespace, _ignore), Witnesses(_ignore)
         try:
             await members.follow(watched, hub.unclear)
-            witnesses.watch(probe for member in hub.members for probe in member.probes)
+            witnesses.watch(hub.probes)
             await _all_seen(members, witnesses, time.monotonic() + patience)
             now = time.time_ns() // 1_000_000
             snapshot = observe(hub, members.seen(), witnesses.current, now=now, seed=Settings().seed)

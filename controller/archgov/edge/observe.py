@@ -15,7 +15,7 @@ from archgov.api import fleet as fleet_api
 from archgov.api import member_cluster, workload_record
 from archgov.api import series as series_api
 from archgov.api.fault import IntentError
-from archgov.api.member_cluster import Member
+from archgov.api.member_cluster import Member, Probe
 from archgov.api.registry import parse_any
 from archgov.api.render import record_name
 from archgov.edge import rows as row
@@ -51,6 +51,8 @@ NO_ZONE: Final = "default"
 GOVERNED: Final = "archgov.io/governed"
 PIN: Final = "archgov.io/pin"
 USUAL: Final = ("cpu", "memory", "pods")
+# The group of witnesses that are not inside the fleet.
+OUTSIDE: Final = "outside"
 # Where nobody declares a price: a usual one of a public cloud, so that cost still compares; reports say that it is assumed.
 ASSUMED: Final = Price(cpu=30_000, memory=4_000, assumed=True)
 
@@ -117,6 +119,14 @@ class Hub:
 
     def _rejected(self, kind: str) -> Iterable[Rejected]:
         return (one for one in self.rejected if one.body["kind"] == kind)
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """Every URL to be asked: witnesses of the members, references outside."""
+        outside = (
+            Probe(Witness(one.name, ClusterName(""), group=OUTSIDE), one.url) for one in self.governance.references
+        )
+        return (*(probe for member in self.members for probe in member.probes), *outside)
 
 
 def understood(objects: Iterable[Json], config_maps: Iterable[Json] = ()) -> Hub:

@@ -136,7 +136,7 @@ class Operator:
         hub = self._understood()
         self._refuse_to_act(hub)
         await self.members.follow(hub.members, hub.unclear)
-        self.witnesses.watch(probe for member in hub.members for probe in member.probes)
+        self.witnesses.watch(hub.probes)
         if self.members.undecided():
             return BLIND_SECONDS
         await self.writer.ensure_fleet(self._objects("Fleet"))

@@ -196,6 +196,14 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A URL outside the fleet: while it answers, a silence is not archgov's own."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Governance:
     """What the Fleet object says about the whole fleet.
 
@@ -204,6 +212,7 @@ class Governance:
         ceilings: (namespace, highest priority allowed there); others have 0 as theirs.
         move_price: micro-USD that moving one replica costs.
         max_nodes: work limit of the optimiser (branch-and-bound nodes).
+        references: in the order of their names.
     """
 
     stopped: Stopped | None = None
@@ -212,6 +221,7 @@ class Governance:
     ceilings: tuple[tuple[str, int], ...] = ()
     move_price: int = 1000
     max_nodes: int = 20_000
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
