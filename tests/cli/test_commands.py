@@ -126,7 +126,7 @@ def test_a_lost_cluster_shows_the_answer_and_what_stays_short(run: Run, fleet: F
     assert (impacts["media/transcode"]["short"], impacts["media/transcode"]["floor"]) == (5, None)
     assert "no witness speaks for it" in document["doubts"][0]
     told = run("simulate", "--fail", "eu-1", "--snapshot", fleet([SURVIVOR])).stdout
-    assert "unknown, 60 s allowed" in told
+    assert "unknown, 1m allowed" in told
     assert "This is the fast path" in told
 
 

@@ -38,9 +38,9 @@ def test_pods_without_a_node_may_go_at_once_since_they_serve_nobody() -> None:
     assert ("eu", 4, 2) in writes(a_round(cpu_of_eu="5"))
 
 
-def test_the_intent_says_that_replicas_find_no_node() -> None:
+def test_the_intent_says_that_replicas_are_without_a_node() -> None:
     found = [finding for finding in a_round(cpu_of_eu="5").findings if finding.reason is Reason.NOT_SCHEDULED]
-    assert "2 replicas find no node in eu" in found[0].message
+    assert "2 replicas without a node in eu" in found[0].message
 
 
 def test_where_nodes_do_have_room_the_scheduler_is_waited_for() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archgov.decide.words import counted, duration, in_words, readable, way_out
+from archgov.decide.words import in_words, way_out
 from archgov.model.fleet import Fleet
 from archgov.optimize.placement.conflict import Relaxation
 from archgov.optimize.placement.problem import (
@@ -112,27 +112,3 @@ def test_a_way_out_says_what_has_to_be_true(rule: Rule, before: int, to: int, wo
 )
 def test_rules_are_told_by_what_is_asked_then_by_whom(rule: str, words: str) -> None:
     assert in_words(rule) == words
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(0, "0s"), (45, "45s"), (600, "10m"), (5400, "1h30m"), (86_400, "1d")])
-def test_times_are_told_as_specs_write_them(seconds: int, words: str) -> None:
-    assert duration(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("message", "words"),
-    [
-        ("the budget 3 in 600 s is used up", "the budget 3 in 10m is used up"),
-        ("1 workloads there", "1 workload there"),
-        ("x: 1 requirements collide: spec.allow", "x: 1 requirement can't hold: spec.allow"),
-        ("1 services are left", "1 service is left"),
-        ("+1 replicas, cost", "+1 replica, cost"),
-        ("21 workloads there, 1.1 services, 1,001 replicas", "21 workloads there, 1.1 services, 1,001 replicas"),
-    ],
-)
-def test_one_of_a_thing_is_one(message: str, words: str) -> None:
-    assert readable(message) == words
-
-
-def test_many_are_many() -> None:
-    assert [counted(number, "pod") for number in (0, 1, 2, 1000)] == ["0 pods", "1 pod", "2 pods", "1,000 pods"]

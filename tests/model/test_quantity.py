@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from archgov.model.quantity import (
     BadQuantity,
+    counted,
+    duration,
     exact,
     micro_usd,
     milli,
@@ -131,3 +133,12 @@ def test_thousandths_survive_being_written_down(amount: int) -> None:
 def test_money_is_shown_a_day() -> None:
     assert usd_a_day(1_000_000) == "24.00 $/day"
     assert usd_a_day(100_000_000) == "2,400.00 $/day"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0s"), (45, "45s"), (600, "10m"), (5400, "1h30m"), (86_400, "1d")])
+def test_times_are_told_as_specs_write_them(seconds: int, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_many_are_many() -> None:
+    assert [counted(number, "pod") for number in (0, 1, 2, 1000)] == ["0 pods", "1 pod", "2 pods", "1,000 pods"]

@@ -19,9 +19,10 @@ from archgov.decide.round import Round, conclude
 from archgov.decide.select import Governed
 from archgov.decide.still import being_answered, need_of, plan_of, why_still
 from archgov.decide.tell import gap_of
-from archgov.decide.words import counted, in_words, readable
+from archgov.decide.words import in_words
 from archgov.model.condition import Reason
 from archgov.model.intent import Intent
+from archgov.model.quantity import counted
 from archgov.model.ref import IntentRef
 
 EXAMPLES: Final = (
@@ -122,16 +123,14 @@ def _document(concluded: Round, one: Governed[Intent], rows: tuple[int, ...]) ->
     return {
         "intent": str(ref),
         "mode": one.intent.common.mode.value,
-        "summary": readable(verdict.summary) if verdict else being_answered(concluded),
+        "summary": verdict.summary if verdict else being_answered(concluded),
         "conditions": [
-            {"type": c.kind.value, "status": c.status.value, "reason": c.reason.value, "message": readable(c.message)}
+            {"type": c.kind.value, "status": c.status.value, "reason": c.reason.value, "message": c.message}
             for c in (verdict.conditions if verdict else ())
         ],
         "workloads": [_workload(concluded, one, row, every) for row in rows],
         "changes": [c for c in every if str(ref) in c["intents"] and c["service"] in names],
-        "findings": [
-            {"reason": f.reason.value, "message": readable(f.message), "remedies": list(f.remedies)} for f in findings
-        ],
+        "findings": [{"reason": f.reason.value, "message": f.message, "remedies": list(f.remedies)} for f in findings],
         "decided": {
             "snapshot": concluded.snapshot,
             "engine": plan.solution.engine if plan else "levels",

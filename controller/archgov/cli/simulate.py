@@ -16,6 +16,7 @@ from archgov.cli.told import REFUSED, code, plan_blocks, plan_document
 from archgov.decide.place import Place, UnknownPlace, place
 from archgov.decide.simulate import Impact, Simulation
 from archgov.decide.simulate import simulate as simulated
+from archgov.model.quantity import duration
 from archgov.model.snapshot import Snapshot as Fleet
 
 EXAMPLES: Final = (
@@ -127,7 +128,7 @@ def _blocks(document: dict[str, Any]) -> Iterator[Block]:
                 str(impact["after"]),
                 "–" if impact["floor"] is None else str(impact["floor"]),
                 str(impact["short"] or "–"),
-                f"unknown, {impact['rtoSeconds']} s allowed" if impact["rtoSeconds"] else "unknown",
+                f"unknown, {duration(impact['rtoSeconds'])} allowed" if impact["rtoSeconds"] else "unknown",
             )
             for impact in document["impacts"]
         ),

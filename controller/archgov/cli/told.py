@@ -12,11 +12,10 @@ from archgov.decide.explain import Change, changes, few, followed
 from archgov.decide.round import Round
 from archgov.decide.tell import change as relative
 from archgov.decide.tell import gap_of
-from archgov.decide.words import counted, readable
 from archgov.model.condition import Kind, Reason
 from archgov.model.decision import Finding
 from archgov.model.intent import Load, PlacementIntent
-from archgov.model.quantity import HOURS_A_DAY
+from archgov.model.quantity import HOURS_A_DAY, counted
 from archgov.model.ref import IntentRef
 
 Document = dict[str, Any]
@@ -164,7 +163,7 @@ def _risk(change: Change) -> str:
 def _finding(finding: Finding, declared: Collection[IntentRef]) -> Document:
     return {
         "reason": finding.reason.value,
-        "message": readable(finding.message),
+        "message": finding.message,
         "about": [str(ref) for ref in sorted(finding.about, key=lambda ref: ref not in declared)],
         "service": str(finding.workload) if finding.workload else None,
         "remedies": list(finding.remedies),
@@ -180,9 +179,7 @@ def _stays(concluded: Round) -> Iterator[Document]:
         if spread and one.intent.load is Load.PER_DOMAIN:
             yield {
                 "reason": Reason.AS_DECLARED.value,
-                "message": readable(
-                    f"{len(spread)} services are left in place: traffic doesn't follow replicas there (load: PerDomain)"
-                ),
+                "message": f"{counted(len(spread), 'service')} left in place: traffic doesn't follow replicas (load: PerDomain)",
                 "about": [str(one.intent.common.ref)],
                 "service": None,
                 "remedies": ["declare load: FollowsReplicas where only the total matters"],
@@ -197,7 +194,7 @@ def _intent(concluded: Round, number: int) -> Document:
         "mode": verdict.mode.value,
         "ready": ready.status.value if ready else "Unknown",
         "reason": ready.reason.value if ready else "",
-        "summary": readable(verdict.summary),
+        "summary": verdict.summary,
         "workloads": verdict.workloads,
         "survivable": list(verdict.survivable) if verdict.survivable else None,
     }

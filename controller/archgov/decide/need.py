@@ -13,6 +13,7 @@ from archgov.model.condition import Reason
 from archgov.model.decision import Finding
 from archgov.model.fleet import Reach
 from archgov.model.intent import CapacityIntent, Load, PlacementIntent, Record
+from archgov.model.quantity import counted
 from archgov.model.ref import ClusterName, DomainRef
 from archgov.model.snapshot import Snapshot
 
@@ -62,7 +63,8 @@ def records(snapshot: Snapshot) -> tuple[tuple[Record, ...], tuple[Finding, ...]
             findings.append(
                 Finding(
                     Reason.CONTENDED,
-                    f"{record.workload}: somebody took back {len(updated.reversals)} values within an hour; archgov lets go of it",
+                    f"{record.workload}: somebody took back {counted(len(updated.reversals), 'value')} "
+                    "within an hour; archgov lets go of it",
                     workload=record.workload,
                     remedies=(
                         "leave spec.replicas out of Git",
@@ -108,7 +110,8 @@ def demanded_need(snapshot: Snapshot, governed: Governed[CapacityIntent], row: i
     if unknown:
         return Finding(
             Reason.INPUTS_STALE,
-            f"spec.demand names {', '.join(unknown)}; no such cluster or zone is a member. Holding at {today.total} replicas",
+            f"spec.demand names {', '.join(unknown)}; no such cluster or zone is a member. "
+            f"Holding at {counted(today.total, 'replica')}",
             (intent.common.ref,),
             remedies=("correct the place", "add its MemberCluster"),
             stalls=True,
@@ -118,7 +121,7 @@ def demanded_need(snapshot: Snapshot, governed: Governed[CapacityIntent], row: i
     if intent.maximum and clamped > intent.maximum:
         return Finding(
             Reason.CONFLICT,
-            f"{snapshot.fleet.ref(row)}: demand needs {clamped} replicas, spec.bounds.max allows {intent.maximum}",
+            f"{snapshot.fleet.ref(row)}: demand needs {counted(clamped, 'replica')}, spec.bounds.max allows {intent.maximum}",
             (intent.common.ref,),
             snapshot.fleet.ref(row),
             remedies=(f"raise spec.bounds.max to {clamped}", "raise spec.perReplica", "lower spec.headroom"),
@@ -146,7 +149,7 @@ def outlooks(snapshot: Snapshot, intent: CapacityIntent) -> tuple[Outlook, ...] 
     series = named[0]
     last = max(sample.at for sample in series.samples)
     if snapshot.seconds - last > max(STALE_STEPS * series.step, STALE_AFTER):
-        return _no_input(intent, f"ends {(snapshot.seconds - last) // 3600} hours ago")
+        return _no_input(intent, f"ended {counted((snapshot.seconds - last) // 3600, 'hour')} ago")
     known = min(snapshot.seconds, last)
     try:
         found = [

@@ -233,7 +233,9 @@ def _collision(
     who = ", ".join(map(str, refs[:3])) + (f" and {len(refs) - 3} more" if len(refs) > 3 else "")
     mine = f"{involved[0].name} " if len(involved) == 1 else ""
     told = "; ".join(rule.removeprefix(mine) for rule in conflict.rules)
-    message = f"{who}: {len(conflict.rules)} requirements collide: {told}"
+    many = len(conflict.rules) > 1
+    what = f"{len(conflict.rules)} requirements collide" if many else "one requirement can't hold"
+    message = f"{who}: {what}: {told}"
     rules = [rule for rule in problem.rules if rule.name in conflict.rules]
     remedies = [_remedy(base, relaxation) for relaxation in conflict.relaxations]
     if any(isinstance(rule, AtLeast) for rule in rules) and any(isinstance(rule, Allowed) for rule in rules):

@@ -12,6 +12,7 @@ from archgov.model.condition import Reason
 from archgov.model.decision import Finding
 from archgov.model.fleet import Fixed, Fleet, Int32
 from archgov.model.intent import Intent, Mode
+from archgov.model.quantity import counted
 from archgov.model.ref import WorkloadRef
 from archgov.model.snapshot import Snapshot
 
@@ -90,7 +91,7 @@ def _governed(snapshot: Snapshot, intent: Intent) -> tuple[Governed[Intent], tup
         findings.append(
             Finding(
                 Reason.NOTHING_SELECTED,
-                f"spec.target.clusters ({common.target.clusters}) matches none of {len(fleet.clusters)} MemberClusters",
+                f"spec.target.clusters ({common.target.clusters}) matches none of {counted(len(fleet.clusters), 'MemberCluster')}",
                 (common.ref,),
                 remedies=("correct the selector", "label a MemberCluster"),
                 stalls=True,

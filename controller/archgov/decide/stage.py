@@ -17,6 +17,7 @@ from archgov.model.condition import Reason
 from archgov.model.decision import Finding
 from archgov.model.fleet import Reach
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Loss, PlacementIntent, Record
+from archgov.model.quantity import counted
 from archgov.model.snapshot import Snapshot
 from archgov.optimize.placement.problem import Limits
 
@@ -255,7 +256,7 @@ def _unseen(snapshot: Snapshot, governed: tuple[Governed[Intent], ...], lost: tu
         concerned = tuple(one for one in governed if any(fleet.spec_replicas(row).get(k) for row in one.rows))
         held = {row for one in concerned for row in one.rows if fleet.spec_replicas(row).get(k)}
         about = tuple(one.intent.common.ref for one in concerned)
-        here = _counted(len(held), "workload")
+        here = counted(len(held), "workload")
         if cluster.name in gone:
             told = f"MemberCluster {cluster.name} is lost ({cluster.evidence or 'no evidence'}); it holds replicas of {here}"
             found.append(Finding(Reason.CLUSTER_LOST, told, about))
@@ -275,16 +276,12 @@ def _away(
         away, coming = home.soaking & set(one.rows), home.returning.keys() & set(one.rows)
         if away:
             until = f"until {', '.join(map(str, lost))} is back" if lost else "until health has lasted"
-            told = f"{_counted(len(away), 'workload')} failed over, {until}"
+            told = f"{counted(len(away), 'workload')} failed over, {until}"
             found.append(Finding(Reason.FAILED_OVER, told, (one.intent.common.ref,)))
         elif coming:
-            told = f"{_counted(len(coming), 'workload')} on the way back to where they stood before the loss"
+            told = f"{counted(len(coming), 'workload')} on the way back to where they stood before the loss"
             found.append(Finding(Reason.FAILING_BACK, told, (one.intent.common.ref,)))
     return tuple(found)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _homeless(snapshot: Snapshot, governed: tuple[Governed[Intent], ...], rows: tuple[int, ...]) -> tuple[Finding, ...]:
@@ -293,7 +290,7 @@ def _homeless(snapshot: Snapshot, governed: tuple[Governed[Intent], ...], rows: 
     return tuple(
         Finding(
             Reason.NOT_SCHEDULED,
-            f"{fleet.ref(row)}: {count} replicas find no node in {fleet.clusters[k].name}; "
+            f"{fleet.ref(row)}: {counted(count, 'replica')} without a node in {fleet.clusters[k].name}; "
             "the next plan puts them elsewhere, where its intents allow that",
             tuple(one.intent.common.ref for one in governed if row in one.rows),
             fleet.ref(row),

@@ -11,11 +11,11 @@ from archgov.decide.plan import Plan
 from archgov.decide.round import Round
 from archgov.decide.select import FIXED_BECAUSE, Governed
 from archgov.decide.stage import declared_needs
-from archgov.decide.words import duration, readable
 from archgov.model.condition import Reason
 from archgov.model.decision import Finding
 from archgov.model.fleet import Fixed, Reach
 from archgov.model.intent import Failback, FailoverIntent, Intent
+from archgov.model.quantity import duration
 from archgov.model.ref import WorkloadRef
 
 
@@ -58,7 +58,7 @@ def why_still(concluded: Round, one: Governed[Intent], row: int) -> tuple[str, .
     return tuple(
         dict.fromkeys(
             [
-                *(readable(finding.message) for finding in _about(concluded, one, row)),
+                *(finding.message for finding in _about(concluded, one, row)),
                 *_failed_over(concluded, row),
                 *_held(concluded, row),
             ]

@@ -13,6 +13,7 @@ from archgov.model.condition import Condition, Kind, Reason, Status
 from archgov.model.decision import Action, Cause, Decision, Finding, Outcome, plan_hash
 from archgov.model.fleet import Int64
 from archgov.model.intent import Intent, Mode
+from archgov.model.quantity import counted
 from archgov.model.snapshot import Snapshot
 
 ENGINE = "exact"
@@ -92,7 +93,7 @@ def summary_of(found: tuple[Action, ...], before: int, after: int, plan: Plan | 
     """A plan in one line: what it does, what it costs, how good it is known to be."""
     added = sum(max(0, action.after - action.before) for action in found)
     removed = sum(action.removes for action in found)
-    parts = [f"+{added} replicas"] * bool(added) + [f"−{removed} replicas"] * bool(removed)
+    parts = [f"+{counted(added, 'replica')}"] * bool(added) + [f"−{counted(removed, 'replica')}"] * bool(removed)
     parts.append(f"cost {change(before, after)}")
     if plan is not None and (gap := gap_of(plan)) is not None:
         parts.append(f"gap {gap:.1%}")

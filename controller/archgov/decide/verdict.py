@@ -19,6 +19,7 @@ from archgov.model.condition import Condition
 from archgov.model.decision import Decision, Finding, Outcome
 from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Mode
+from archgov.model.quantity import counted
 from archgov.model.ref import IntentRef
 from archgov.optimize.placement import judge
 
@@ -148,7 +149,7 @@ def _summary(
     if not moves and not waits:
         return "as declared"
     gap = gap_of(plan) if plan else None
-    told = f"{moves} replicas, cost {cost}" + (f", gap {gap:.1%}" if gap is not None else "")
+    told = f"{counted(moves, 'replica')}, cost {cost}" + (f", gap {gap:.1%}" if gap is not None else "")
     if one.enforced:
         return told if moves else "waits until every replica is Ready"
     return f"{'would change' if one.intent.common.mode is Mode.OBSERVE else 'recommends'} {told}"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from archgov.model.fleet import Fleet
-from archgov.model.quantity import GIB
+from archgov.model.quantity import GIB, counted
 from archgov.model.ref import IntentRef
 from archgov.optimize.placement.conflict import Relaxation
 from archgov.optimize.placement.problem import (
@@ -25,9 +22,6 @@ from archgov.optimize.placement.problem import (
     Total,
 )
 
-_SECONDS: Final = re.compile(r"\b(\d+) s\b")
-_ONE: Final = re.compile(r"(?<![\d.,])1 (replica|service|workload|requirement|MemberCluster|value|hour)s\b( are\b)?")
-
 
 def in_words(rule: str) -> str:
     """A rule's name as people say it: what is asked, then who asks it."""
@@ -35,28 +29,6 @@ def in_words(rule: str) -> str:
     if owner.count("/") != 2 or not what:
         return rule
     return f"{what} ({IntentRef.parse(owner.removesuffix(':'))})"
-
-
-def counted(number: int, what: str) -> str:
-    """`1 replica`, `3 replicas`."""
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
-def duration(seconds: int) -> str:
-    """Seconds as people write them in a spec: 600 is `10m`, 5400 is `1h30m`."""
-    parts, left = [], seconds
-    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, length)
-        parts += [f"{count}{unit}"] if count else []
-    return "".join(parts) or "0s"
-
-
-def readable(message: str) -> str:
-    """A message with its times as durations, and one of a thing as one."""
-    told = _SECONDS.sub(lambda found: duration(int(found[1])), message)
-    told = _ONE.sub(lambda found: f"1 {found[1]}" + (" is" if found[2] else ""), told)
-    # One that is alone collides with nothing.
-    return told.replace("1 requirement collide", "1 requirement can't hold")
 
 
 def way_out(fleet: Fleet, rows: tuple[int, ...], problem: Problem, way: Relaxation) -> str:

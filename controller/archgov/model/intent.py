@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from archgov.model.fleet import Level
+from archgov.model.quantity import duration
 from archgov.model.ref import ClusterName, IntentRef, WorkloadRef
 from archgov.model.selector import Selector
 
@@ -55,7 +56,9 @@ class Budget:
 
     def __str__(self) -> str:
         amount = f"{self.limit}%" if self.is_percent else str(self.limit)
-        return f"{amount} in {self.window} s" + (f" while {self.schedule} ({self.time_zone})" if self.schedule else "")
+        return f"{amount} in {duration(self.window)}" + (
+            f" while {self.schedule} ({self.time_zone})" if self.schedule else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)

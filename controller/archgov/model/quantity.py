@@ -90,6 +90,20 @@ def seconds(text: str) -> Seconds:
     return Seconds(((days * 24 + hours) * 60 + minutes) * 60 + rest)
 
 
+def duration(length: int) -> str:
+    """Seconds as people write them in a spec: 600 is `10m`, 5400 is `1h30m`."""
+    parts, left = [], length
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 replica`, `3 replicas`."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def milli_text(amount: int) -> str:
     """Thousandths as a Kubernetes quantity: 1500 is `1500m`, 2000 is `2`."""
     return str(amount // 1000) if amount % 1000 == 0 else f"{amount}m"
