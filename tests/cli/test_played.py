@@ -6,11 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from archgov.cli.demo import played
-from archgov.cli.demo.command import tale_of
+from archgov.cli.demo.command import play, tale_of
 from archgov.cli.demo.fleet import HUB
 from archgov.cli.demo.page import picture
 from archgov.cli.demo.stage import install, scene
@@ -143,3 +144,10 @@ def test_a_cluster_named_as_the_hub_is_refused() -> None:
     snapshot = a_snapshot(a_fleet(["hub"], [a_workload("shop/web", {"hub/a": 1})]), [])
     with pytest.raises(Failure, match="hub"):
         tale_of(snapshot)
+
+
+def test_a_directory_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("three years")
+    with pytest.raises(Failure, match="no demo left there"):
+        play(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "three years"

@@ -307,3 +307,40 @@ def test_replicas_that_nobody_has_seen_since_the_start_are_not_replaced() -> Non
     world.clusters[0] = replace(world.clusters[0], reach=Reach.UNKNOWN, silent=True)
     world.settle()
     assert world.replicas("shop/web") == {"eu": 3}
+
+
+def test_a_decision_is_verified_for_what_no_other_plan_took_over() -> None:
+    world = a_world(
+        worker("pay/ledger", {"ap/a": 2}),
+        worker("pay/fraud", {"ap/a": 2}),
+        intents=[placement("pay/eu-only", allow=EU, mode=Mode.ENFORCE)],
+    )
+    world.step()
+    # While both move, somebody wants the ledger larger: its part of the plan is another one now.
+    world.intents.append(capacity("pay/demand", demand="4", names=["ledger"], mode=Mode.ENFORCE))
+    world.settle()
+    first = world.history[0].decision
+    ended = next(one for round_ in world.rounds for one in round_.closed if one.name == first.name)
+    assert {action.workload.name for action in first.actions} == {"ledger", "fraud"}
+    assert ended.outcome is Outcome.VERIFIED
+    assert ended.reason == "observed as planned, every replica Ready; 1 workload overtaken by another plan"
+    assert world.replicas("pay/ledger") == {"eu": 4}
+    assert set(world.outcomes()) == {Outcome.VERIFIED}
+
+
+def test_demand_at_a_place_that_nobody_knows_is_told() -> None:
+    world = a_world(
+        worker("shop/web", {"eu/a": 3}),
+        intents=[capacity("shop/demand", demand={"mars": "10"}, mode=Mode.ENFORCE)],
+    )
+    last = world.settle()
+    assert ready(world, "demand") == (Status.FALSE, Reason.INPUTS_STALE)
+    assert any("names mars" in finding.message for finding in last.findings)
+
+
+def test_a_target_that_selects_nothing_is_not_ready() -> None:
+    world = a_world(
+        worker("shop/web", {"eu/a": 3}), intents=[placement("shop/eu-only", allow=EU, names=["wbe"], mode=Mode.ENFORCE)]
+    )
+    world.settle()
+    assert ready(world, "eu-only") == (Status.FALSE, Reason.NOTHING_SELECTED)

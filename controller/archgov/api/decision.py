@@ -128,6 +128,11 @@ class DecisionStatus(ObjectStatus):
     outcome: AnyOutcome = Field(default=Outcome.PROPOSED, description="What became of the plan.")
     progress: Word | None = Field(default=None, description="How far it is carried out, such as 3/5 actions.")
     verified: Instant | None = Field(default=None, description="When its effect was observed.")
+    overtaken: list[Annotated[str, Field(max_length=512)]] = Field(
+        default_factory=list,
+        max_length=ACTIONS,
+        description="Workloads, as namespace/name, that another plan led elsewhere; nothing of them was verified.",
+    )
     measured: MeasuredStatus | None = Field(default=None, description="What it achieved.")
 
 

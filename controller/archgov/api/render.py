@@ -234,6 +234,7 @@ def decision_status(
     verified: int | None = None,
     cost: int | None = None,
     reason: str = "",
+    overtaken: Iterable[WorkloadRef] = (),
 ) -> Body:
     """The status of a Decision.
 
@@ -247,6 +248,7 @@ def decision_status(
             "outcome": decision.outcome.value,
             "progress": f"{done}/{len(decision.actions)} actions",
             "verified": None if verified is None else timestamp(verified),
+            "overtaken": [str(workload) for workload in overtaken],
             "measured": None if cost is None else {"cost": rate(cost), "change": change(decision.cost_before, cost)},
         }
     )

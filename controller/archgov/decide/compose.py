@@ -48,7 +48,7 @@ class Asked:
         returning: replicas by cluster that rows go back to after a failover.
         growing: rows whose survivor floors may ask for more than today.
         homing: rows on their way back, however they are governed.
-        overruled: by name of an intent, rows of which it may not even ask that nothing gets worse.
+        overruled: by name of a rule, rows of which it may not even ask that nothing gets worse.
         places: rows of clusters in which a free workload may change; all of them where nothing is said.
     """
 
@@ -145,15 +145,15 @@ def compose(base: Frame, asked: Asked, governed: Iterable[Governed[Intent]]) -> 
         rules += _standing_rules(base, asked, s_of[row], row)
     for one in governed:
         in_full = asked.full.get(one.name, frozenset())
-        overruled = asked.overruled.get(one.name, frozenset())
         for row in one.rows:
-            if row in asked.free and row not in overruled:
+            if row in asked.free:
                 found = _declared(base, asked, one, s_of[row], row)
                 if row in in_full:
                     rules += found
                 elif not (row in asked.homing and isinstance(one.intent, FailoverIntent)):
                     # On the way home "no worse than now" would keep what only the failure made good.
-                    rules += _none_worse(problem, found, by_worst=_follows(asked, row))
+                    heard = tuple(rule for rule in found if row not in asked.overruled.get(rule.name, frozenset()))
+                    rules += _none_worse(problem, heard, by_worst=_follows(asked, row))
     return replace(problem, rules=tuple(rules))
 
 
@@ -174,7 +174,7 @@ def _physical(base: Frame, free: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> 
         for k, cluster in enumerate(fleet.clusters):
             pending = int(np.maximum(problem.now[members, k] - stood[members, k], 0).sum())
             # What was added lately may still find a node; what the scheduler refused has to go elsewhere.
-            refused = sum(fleet.refused_replicas(base.rows[s]).get(k, 0) for s in members)
+            refused = sum(fleet.idle_replicas(base.rows[s]).get(k, 0) for s in members)
             limit = max(fitting(fleet, shape, k), pending - refused)
             yield Fit(
                 f"what fits in {cluster.name} of pods like {fleet.ref(base.rows[members[0]])}", tuple(members), k, limit
@@ -337,23 +337,26 @@ def _none_worse(problem: Problem, rules: tuple[Rule, ...], *, by_worst: bool) ->
         if isinstance(rule, Survive):
             yield replace(rule, floor=min(rule.floor, worst if by_worst else left[rule]))
         else:
-            yield _no_worse(problem, rule)
+            yield from _no_worse(problem, rule)
 
 
-def _no_worse(problem: Problem, rule: Rule) -> Rule:
+def _no_worse(problem: Problem, rule: Rule) -> tuple[Rule, ...]:
     """A rule that may not be mended here: it only asks that nothing gets worse than today."""
     n = problem.now
     match rule:
         case Allowed(s=s, clusters=clusters):
             astray = int(sum(n[s, k] for k in range(n.shape[1]) if k not in clusters))
             outside = tuple(j for j, k in enumerate(problem.cluster.tolist()) if k not in clusters)
-            return MaxShare(rule.name, s, outside, 0, astray) if astray else rule
+            # No more astray than today, and nowhere else than today.
+            taken = tuple(k for k in range(n.shape[1]) if k in clusters or n[s, k] > 0)
+            share = MaxShare(rule.name, s, outside, 0, astray)
+            return (share, replace(rule, clusters=taken)) if astray else (rule,)
         case MaxShare(s=s, domains=domains):
-            return replace(rule, tolerated=max(rule.tolerated, judge.at_most(problem, s, domains, n[s])))
+            return (replace(rule, tolerated=max(rule.tolerated, judge.at_most(problem, s, domains, n[s]))),)
         case MinDomains(s=s, scopes=scopes):
             present = sum(1 for domains in scopes if judge.at_least(problem, s, domains, n[s]) >= 1)
-            return replace(rule, floor=min(rule.floor, present))
+            return (replace(rule, floor=min(rule.floor, present)),)
         case AtLeast(s=s, k=k):
-            return replace(rule, floor=min(rule.floor, int(n[s, k])))
+            return (replace(rule, floor=min(rule.floor, int(n[s, k]))),)
         case _:
-            return rule
+            return (rule,)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from archgov.decide.stage import Stage
 from archgov.model.decision import Decision, OpenDecision, Outcome
 from archgov.model.fleet import Int64, Reach
-from archgov.model.ref import IntentRef
+from archgov.model.quantity import counted
+from archgov.model.ref import IntentRef, WorkloadRef
 
 
 class Advising(Protocol):
@@ -18,10 +21,21 @@ class Advising(Protocol):
     def decisions(self) -> tuple[Decision, ...]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An open decision that is over. overtaken: workloads of it that another plan leads elsewhere; only the others are verified."""
+
+    namespace: str
+    name: str
+    outcome: Outcome
+    reason: str
+    overtaken: tuple[WorkloadRef, ...] = ()
+
+
 def led_by(stage: Stage, outcome: Outcome, intent: IntentRef | None = None, start: Int64 | None = None) -> Int64:
     """(S, K) where open decisions of an outcome lead from `start` (today without one), those of one intent if it is given."""
     target = (stage.base.problem.now if start is None else start).copy()
-    for one in stage.snapshot.decisions:
+    for one in sorted(stage.snapshot.decisions, key=lambda one: one.created):  # where two disagree, the later one leads
         decision = one.decision
         if decision.outcome is not outcome or (intent is not None and decision.intents[0] != intent):
             continue
@@ -30,47 +44,60 @@ def led_by(stage: Stage, outcome: Outcome, intent: IntentRef | None = None, star
     return target
 
 
-def closing(
-    stage: Stage, target: Int64, advice: Iterable[Advising]
-) -> tuple[set[str], tuple[tuple[OpenDecision, Outcome, str], ...]]:
+def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[set[str], tuple[Closed, ...]]:
     """Which open decisions go on, by name, then which are over, how, and why.
 
-    An applying one goes on while the plan still leads where it does; it is verified once that is observed, pods Ready. A proposed
-    one goes on while it is still what is advised.
+    An applying one goes on for the workloads that the plan still leads where it does, until that is observed, pods Ready; what
+    another plan took over is that plan's to verify. A proposed one goes on while it is still what is advised.
     """
     advised = {decision.name for one in advice for decision in one.decisions}
     kept: set[str] = set()
-    over: list[tuple[OpenDecision, Outcome, str]] = []
+    over: list[Closed] = []
     for one in stage.snapshot.decisions:
         decision = one.decision
         if decision.outcome is Outcome.PROPOSED:
             if decision.name in advised:
                 kept.add(decision.name)
             else:
-                over.append((one, Outcome.SUPERSEDED, "it is no longer what is advised"))
-        elif not _leads_there(stage, decision, target):
-            over.append((one, Outcome.SUPERSEDED, "the plan leads elsewhere now"))
-        elif _is_observed(stage, decision):
-            over.append((one, Outcome.VERIFIED, "observed as planned, every replica Ready"))
+                over.append(_closed(one, Outcome.SUPERSEDED, "it is no longer what is advised"))
+        elif not (led := still_led(stage, decision, target)):
+            over.append(_closed(one, Outcome.SUPERSEDED, "the plan leads elsewhere now"))
+        elif _is_observed(stage, decision, led):
+            overtaken = tuple(sorted({action.workload for action in decision.actions} - led))
+            told = f"; {counted(len(overtaken), 'workload')} overtaken by another plan" if overtaken else ""
+            over.append(_closed(one, Outcome.VERIFIED, f"observed as planned, every replica Ready{told}", overtaken))
         else:
             kept.add(decision.name)
     return kept, tuple(over)
 
 
-def _leads_there(stage: Stage, decision: Decision, target: Int64) -> bool:
-    cells = list(_cells(stage, decision))
-    named = {(s, k) for s, k, _ in cells}
-    changed = {
-        (s, int(k)) for s in {s for s, _, _ in cells} for k in (target[s] != stage.base.problem.now[s]).nonzero()[0]
-    }
-    return (
-        len(cells) == len(decision.actions) and all(target[s, k] == after for s, k, after in cells) and changed <= named
+def still_led(stage: Stage, decision: Decision, target: Int64) -> frozenset[WorkloadRef]:
+    """The workloads of a decision that a plan (S, K) still leads where the decision does, and nowhere else."""
+    now = stage.base.problem.now
+    by_workload: dict[WorkloadRef, dict[int, int]] = defaultdict(dict)
+    s_of = {}
+    for s, k, after in _cells(stage, decision):
+        ref = stage.snapshot.fleet.ref(stage.base.rows[s])
+        by_workload[ref][k], s_of[ref] = after, s
+    asked = Counter(action.workload for action in decision.actions)
+    return frozenset(
+        ref
+        for ref, afters in by_workload.items()
+        if len(afters) == asked[ref]
+        and all(target[s_of[ref], k] == after for k, after in afters.items())
+        and {int(k) for k in (target[s_of[ref]] != now[s_of[ref]]).nonzero()[0]} <= afters.keys()
     )
 
 
-def _is_observed(stage: Stage, decision: Decision) -> bool:
+def _closed(one: OpenDecision, outcome: Outcome, why: str, overtaken: tuple[WorkloadRef, ...] = ()) -> Closed:
+    return Closed(one.namespace, one.decision.name, outcome, why, overtaken)
+
+
+def _is_observed(stage: Stage, decision: Decision, led: frozenset[WorkloadRef]) -> bool:
     fleet = stage.snapshot.fleet
     for s, k, after in _cells(stage, decision):
+        if fleet.ref(stage.base.rows[s]) not in led:
+            continue
         seen = fleet.clusters[k].reach is Reach.YES
         ready = fleet.ready_replicas(stage.base.rows[s]).get(k, 0)
         if not seen or stage.base.problem.now[s, k] != after or ready < after or stage.base.problem.stood[s, k] > after:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -96,7 +97,7 @@ def plan(
             asked = replace(asked, free=frozenset())
             findings.append(_unexplained(governed))
     target = _trusted(problem, solution, findings, governed)
-    target = _steady(problem, target, incumbent, base.rows, governed)
+    target = _steady(problem, target, incumbent, base.rows, governed, asked.homing)
     objective = sum(cost(problem, target).values())
     return Plan(asked, problem, solution, target, objective, tuple(dict.fromkeys(findings)))
 
@@ -175,7 +176,7 @@ def _give_way(
     for one in _least_first(asked, involved, concerned):
         rows = concerned & set(one.rows)
         in_full = bool(rows & asked.full.get(one.name, frozenset()))
-        asked = _without(asked, one, rows, today) if in_full else _overruled(asked, one, rows)
+        asked = _without(asked, one, rows, today) if in_full else _overruled(asked, one, conflict, rows)
         # Who wins by its priority has nothing to mend; equals have to be told apart by somebody.
         if all(other is one or other.priority > one.priority or not in_full for other in involved):
             finding = replace(finding, about=(one.intent.common.ref,))
@@ -188,20 +189,20 @@ def _least_first(asked: Asked, involved: list[Governed[Intent]], concerned: set[
 
     What holds today is broken only for an intent of a higher priority: equals may not take from each other what they have.
     """
-
-    def rows(one: Governed[Intent]) -> set[int]:
-        return concerned & set(one.rows) - asked.overruled.get(one.name, frozenset())
-
     full = [one for one in reversed(involved) if concerned & asked.full.get(one.name, frozenset())]
     highest = max((one.priority for one in full), default=0)
-    modest = [one for one in reversed(involved) if one not in full and rows(one) and one.priority < highest]
+    modest = [
+        one for one in reversed(involved) if one not in full and concerned & set(one.rows) and one.priority < highest
+    ]
     return sorted([*modest, *full], key=lambda one: one.priority)
 
 
-def _overruled(asked: Asked, one: Governed[Intent], rows: set[int]) -> Asked:
-    """The same question, in which an intent doesn't ask for anything about some rows."""
-    known = asked.overruled.get(one.name, frozenset())
-    return replace(asked, overruled={**asked.overruled, one.name: known | rows})
+def _overruled(asked: Asked, one: Governed[Intent], conflict: Conflict, rows: set[int]) -> Asked:
+    """The same question, in which one rule of an intent doesn't count for some rows; where they may stand at all goes last."""
+    mine = [rule for rule in conflict.rules if rule.startswith(f"{one.name} ")]
+    least = min(mine, key=lambda rule: (rule.startswith((f"{one.name} spec.allow", f"{one.name} spec.deny")), rule))
+    known = asked.overruled.get(least, frozenset())
+    return replace(asked, overruled={**asked.overruled, least: known | rows})
 
 
 def _everybody(problem: Problem, rule: Rule) -> tuple[int, ...]:
@@ -316,7 +317,12 @@ def _trusted(
 
 
 def _steady(
-    problem: Problem, best: Int64, incumbent: Int64, rows: tuple[int, ...], governed: Iterable[Governed[Intent]]
+    problem: Problem,
+    best: Int64,
+    incumbent: Int64,
+    rows: tuple[int, ...],
+    governed: Iterable[Governed[Intent]],
+    homing: frozenset[int],
 ) -> Int64:
     """Keeps the plan that is under way unless it fails or is beaten; moves that don't earn minImprovement are not made."""
     least = _least_improvement(governed)
@@ -326,7 +332,8 @@ def _steady(
         ours, theirs = sum(cost(problem, best).values()), sum(cost(problem, incumbent).values())
         if (theirs - ours) * 100 <= min(least.values(), default=0) * theirs:
             return incumbent
-    return _worthwhile(problem, best, [least.get(row, 0) for row in rows])
+    # Whoever comes home has nothing to earn by it.
+    return _worthwhile(problem, best, [-math.inf if row in homing else least.get(row, 0) for row in rows])
 
 
 def _least_improvement(governed: Iterable[Governed[Intent]]) -> dict[int, int]:
@@ -337,7 +344,7 @@ def _least_improvement(governed: Iterable[Governed[Intent]]) -> dict[int, int]:
     return found
 
 
-def _worthwhile(problem: Problem, best: Int64, least: list[int]) -> Int64:
+def _worthwhile(problem: Problem, best: Int64, least: list[float]) -> Int64:
     """Takes back changes of single workloads that nothing requires and that save less than minImprovement percent of their cost."""
     n, share = best.copy(), shares(problem)
     for s in range(len(n)):
@@ -347,7 +354,7 @@ def _worthwhile(problem: Problem, best: Int64, least: list[int]) -> Int64:
         single = alone(problem, s, share[s])
         before = int(problem.price[s] @ now)
         gain = before - sum(cost(single, n[s : s + 1]).values())
-        if gain * 100 >= least[s] * before and gain > 0:
+        if least[s] == -math.inf or (gain * 100 >= least[s] * before and gain > 0):
             continue
         trial = n.copy()
         trial[s] = now

@@ -16,12 +16,16 @@ from archgov.optimize.placement.problem import Problem
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write: a workload's replicas in one cluster, from what stands there to what may stand there now."""
+    """One write: a workload's replicas in one cluster, from what stands there to what may stand there now.
+
+    idle: how many of those that go have no node; no budget is charged for them.
+    """
 
     row: int
     cluster: int
     before: int
     after: int
+    idle: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,15 @@ def release(
             continue
         spare = _spare(fleet, row, problem.now[s], target[s])
         allowance = allowances.get(row)
-        refused = fleet.refused_replicas(row)
+        idle_at = fleet.idle_replicas(row)
         for k in wanted:
             want = int(problem.now[s, k] - target[s, k])
             # Nobody is served by pods without a node, and a ReplicaSet removes them first.
-            idle = min(want, refused.get(k, 0))
+            idle = min(want, idle_at.get(k, 0))
             may = min(want - idle, spare)
             granted = allowance.take(may) if allowance else may
             if idle + granted:
-                downs.append(Step(row, k, int(problem.now[s, k]), int(problem.now[s, k]) - idle - granted))
+                downs.append(Step(row, k, int(problem.now[s, k]), int(problem.now[s, k]) - idle - granted, idle))
                 spare -= granted
             if granted < may and allowance:
                 findings.append(_out_of_budget(fleet, row, allowance))

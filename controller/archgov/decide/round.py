@@ -12,7 +12,7 @@ from archgov.decide.compose import Asked
 from archgov.decide.failover import Answer
 from archgov.decide.grounds import cause, why
 from archgov.decide.need import first_record
-from archgov.decide.open import closing, led_by
+from archgov.decide.open import Closed, closing, led_by, still_led
 from archgov.decide.overview import Overview, overview
 from archgov.decide.plan import Plan, plan
 from archgov.decide.release import Released, Step, release
@@ -25,6 +25,7 @@ from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Loss, PlacementIntent, Record, Removal
 from archgov.model.ref import ClusterName
 from archgov.model.snapshot import Snapshot
+from archgov.optimize.placement.judge import cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,6 @@ class Effect:
     namespace: str
     decision: str
     action: Action
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """An open decision that is over."""
-
-    namespace: str
-    name: str
-    outcome: Outcome
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +75,11 @@ def conclude(snapshot: Snapshot) -> Round:
     question = acting_question(stage)
     incumbent = led_by(stage, Outcome.APPLYING)
     planned = plan(stage.base, question, stage.governed, dict(stage.needs), stage.engine, incumbent)
-    target, in_vain = withdrawn(stage, planned.target)
-    acting = replace(planned, target=target)
+    target, in_vain = withdrawn(stage, planned)
+    acting = replace(planned, target=target, objective=sum(cost(planned.problem, target).values()))
     advice = advise(stage, acting)
     released = _released(stage, acting.target)
-    kept, ended = closing(stage, acting.target, advice)
-    over = tuple(Closed(one.namespace, one.decision.name, outcome, why) for one, outcome, why in ended)
+    kept, over = closing(stage, acting.target, advice)
     fresh = _acting_decisions(stage, acting, kept, in_vain)
     proposed = tuple(decision for one in advice for decision in one.decisions if decision.name not in kept)
     return _round(stage, acting.target, acting, advice, released, fresh, proposed, kept, over, urgent)
@@ -142,7 +132,9 @@ def _acting_decisions(stage: Stage, acting: Plan, kept: set[str], in_vain: froze
         (action.workload, action.cluster)
         for one in stage.snapshot.decisions
         if one.decision.name in kept and one.decision.outcome is Outcome.APPLYING
+        for still in [still_led(stage, one.decision, acting.target)]
         for action in one.decision.actions
+        if action.workload in still
     }
     by_owner: dict[str, list[int]] = {}
     for s, row in enumerate(stage.base.rows):
@@ -199,13 +191,15 @@ def _round(
         *released.findings,
         *(urgent.findings if urgent else ()),
     )
-    under_way = (*fresh, *(one.decision for one in stage.snapshot.decisions if one.decision.name in kept))
+    # Of two that speak of one workload the later one leads.
+    latest = sorted(stage.snapshot.decisions, key=lambda one: -one.created)
+    under_way = (*fresh, *(one.decision for one in latest if one.decision.name in kept))
     effects = tuple(_effect(stage, step, under_way) for step in released.steps)
     return Round(
         snapshot=stage.snapshot.digest,
         decisions=(*fresh, *proposed),
         closed=over,
-        records=_records(stage, released, urgent),
+        records=_records(stage, released, urgent, acting),
         effects=effects,
         losses=stage.home.remembered,
         verdicts=tuple(
@@ -237,14 +231,22 @@ def _effect(stage: Stage, step: Step, under_way: tuple[Decision, ...]) -> Effect
     raise AssertionError(f"no decision leads {ref} in {cluster} to {step.after}")
 
 
-def _records(stage: Stage, released: Released, urgent: Answer | None) -> tuple[Record, ...]:
+def _is_home(stage: Stage, row: int, acting: Plan | None) -> bool:
+    """Whether a workload that returns has again what it had before the failure; nobody is home who is held on the way."""
+    home, now = stage.home.returning.get(row), stage.snapshot.fleet.spec_replicas(row)
+    if home is None or acting is None or row in stage.contended | stage.unaccounted | acting.asked.held:
+        return False
+    return all(now.get(k, 0) >= count for k, count in home.items())
+
+
+def _records(stage: Stage, released: Released, urgent: Answer | None, acting: Plan | None) -> tuple[Record, ...]:
     """Records that must be written before the effects: what changed by itself, what is about to be written."""
     snapshot = stage.snapshot
     before = {record.workload: record for record in snapshot.records}
     now = {record.workload: record for record in stage.records}
     for record in stage.records:
         row = snapshot.fleet.row(record.workload)
-        if row is not None and row in stage.home.returning and row not in released.waits:
+        if row is not None and row not in released.waits and _is_home(stage, row, acting):
             now[record.workload] = replace(record, origin=())
     for step in released.steps:
         ref = snapshot.fleet.ref(step.row)
@@ -256,8 +258,8 @@ def _records(stage: Stage, released: Released, urgent: Answer | None) -> tuple[R
 def _about_to_write(stage: Stage, record: Record, step: Step, urgent: Answer | None) -> Record:
     cluster = stage.snapshot.fleet.clusters[step.cluster].name
     removals = record.removals
-    if step.after < step.before:
-        removals = (*removals, Removal(stage.snapshot.seconds, step.before - step.after))[-MOST_REMOVALS:]
+    if (gone := step.before - step.after - step.idle) > 0:
+        removals = (*removals, Removal(stage.snapshot.seconds, gone))[-MOST_REMOVALS:]
     origin = record.origin
     if urgent is not None and stage.lost and not origin and step.row in {*urgent.raised, *urgent.shed}:
         clusters = stage.snapshot.fleet.clusters

@@ -179,4 +179,5 @@ def _nothing_selected(intent: Intent) -> Finding:
         f"no workload of namespace {intent.common.ref.namespace} is selected by spec.target ({asked or 'all'})",
         (intent.common.ref,),
         remedies=("correct spec.target.workloads", "deploy the workload first, at 0 replicas if need be"),
+        stalls=True,
     )

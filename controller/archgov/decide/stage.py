@@ -58,6 +58,23 @@ class Stage:
             k for k, cluster in enumerate(fleet.clusters) if cluster.reach is Reach.UNKNOWN or _all_lost(self, k)
         )
 
+    @property
+    def unaccounted(self) -> frozenset[int]:
+        """Rows that are known to have replicas in a cluster that isn't seen, though nobody has seen them since archgov began.
+
+        They are missing in every sum, so a plan would replace what may well be there.
+        """
+        fleet = self.snapshot.fleet
+        unseen = {cluster.name: k for k, cluster in enumerate(fleet.clusters) if cluster.reach is Reach.UNKNOWN}
+        rows = set()
+        for record in self.records if unseen else ():
+            row = fleet.row(record.workload)
+            last = {**dict(record.former), **dict(record.needs), **dict(record.written)}
+            there = {unseen[name] for name, count in last.items() if count and name in unseen}
+            if row is not None and there - fleet.spec_replicas(row).keys():
+                rows.add(row)
+        return frozenset(rows)
+
     def of(self, kind: type[I]) -> tuple[Governed[I], ...]:
         """Governed workloads by kind of intent, the most important first."""
         return of_kind(self.governed, kind)
@@ -79,6 +96,7 @@ def set_up(snapshot: Snapshot) -> Stage:
     kept, contention = records(snapshot)
     all_losses = losses(snapshot)
     rows = tuple(sorted({row for one in governed for row in one.rows}))
+    needs = recorded_needs(snapshot, kept, rows)
     failovers = of_kind(governed, FailoverIntent)
     home = homecoming(snapshot, failovers, kept, all_losses)
     contended = frozenset(
@@ -97,7 +115,7 @@ def set_up(snapshot: Snapshot) -> Stage:
         selection=selection,
         governed=governed,
         records=kept,
-        needs=recorded_needs(snapshot, kept, rows),
+        needs=needs,
         loads=loads(of_kind(governed, PlacementIntent)),
         lost=lost_now(all_losses),
         lost_domains=lost_domains(snapshot.fleet, all_losses),
@@ -112,6 +130,7 @@ def set_up(snapshot: Snapshot) -> Stage:
             *_unseen(snapshot, governed, lost_now(all_losses)),
             *_away(failovers, home, lost_now(all_losses)),
             *_homeless(snapshot, governed, rows),
+            *_without_demand(snapshot, governed, needs),
         ),
         engine=Engine(Limits(snapshot.governance.max_nodes, SECONDS), snapshot.seed),
         stopped=_stopped(snapshot),
@@ -123,7 +142,7 @@ def acting_question(stage: Stage) -> Asked:
     enforced = tuple(one for one in stage.governed if one.enforced)
     free = {row for one in enforced for row in one.rows} | set(stage.home.returning)
     # What the fast path set stays as it is until failback: the normal plan would grow what was shed.
-    free -= stage.contended | stage.home.soaking | _unaccounted(stage)
+    free -= stage.contended | stage.home.soaking | stage.unaccounted
     held = _on_unseen(stage) & free
     if stage.lost:
         held |= free
@@ -228,23 +247,6 @@ def _on_unseen(stage: Stage) -> set[int]:
     return {row for s, row in enumerate(stage.base.rows) if any(now[s, k] > 0 for k in unseen)}
 
 
-def _unaccounted(stage: Stage) -> set[int]:
-    """Rows that are known to have replicas in a cluster that isn't seen, though nobody has seen them since archgov began.
-
-    They are missing in every sum, so a plan would replace what may well be there.
-    """
-    fleet = stage.snapshot.fleet
-    unseen = {cluster.name: k for k, cluster in enumerate(fleet.clusters) if cluster.reach is Reach.UNKNOWN}
-    rows = set()
-    for record in stage.records if unseen else ():
-        row = fleet.row(record.workload)
-        last = {**dict(record.former), **dict(record.needs), **dict(record.written)}
-        there = {unseen[name] for name, count in last.items() if count and name in unseen}
-        if row is not None and there - fleet.spec_replicas(row).keys():
-            rows.add(row)
-    return rows
-
-
 def _unseen(snapshot: Snapshot, governed: tuple[Governed[Intent], ...], lost: tuple[Loss, ...]) -> tuple[Finding, ...]:
     """What is held because a cluster isn't seen, or is lost."""
     fleet = snapshot.fleet
@@ -291,14 +293,27 @@ def _homeless(snapshot: Snapshot, governed: tuple[Governed[Intent], ...], rows: 
         Finding(
             Reason.NOT_SCHEDULED,
             f"{fleet.ref(row)}: {counted(count, 'replica')} without a node in {fleet.clusters[k].name}; "
-            "the next plan puts them elsewhere, where its intents allow that",
+            "they go elsewhere where intents allow that",
             tuple(one.intent.common.ref for one in governed if row in one.rows),
             fleet.ref(row),
             remedies=("add nodes or room there", "let an intent move it (load: FollowsReplicas)"),
         )
         for row in rows
-        for k, count in fleet.refused_replicas(row).items()
+        for k, count in fleet.idle_replicas(row).items()
     )
+
+
+def _without_demand(
+    snapshot: Snapshot, governed: tuple[Governed[Intent], ...], needs: Mapping[int, Need]
+) -> tuple[Finding, ...]:
+    """Why the demand of CapacityIntents says nothing; a series says the same for every workload, so one is asked about."""
+    found: list[Finding] = []
+    for one in of_kind(governed, CapacityIntent):
+        for row in one.rows if one.intent.series is None else one.rows[:1]:
+            need = demanded_need(snapshot, one, row, needs[row])
+            if isinstance(need, Finding):
+                found.append(need)
+    return tuple(dict.fromkeys(found))
 
 
 def _about(finding: Finding, governed: tuple[Governed[Intent], ...], snapshot: Snapshot) -> Finding:

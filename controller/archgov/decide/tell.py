@@ -164,7 +164,7 @@ def conditions(
         )
     )
     if stalling:
-        remedy = "; ".join(stalling.remedies)
+        remedy = "; ".join(stalling.remedies) or stalling.message
         found.append(Condition(Kind.STALLED, Status.TRUE, stalling.reason, f"a person has to choose: {remedy}"))
         found.append(Condition(Kind.READY, Status.FALSE, stalling.reason, stalling.message))
         return tuple(found)

@@ -102,11 +102,13 @@ class Effects:
         return Result.DONE
 
 
-def without(record: Record, action: Action) -> Record:
-    """The record as if an action had not been foreseen, since it certainly didn't happen."""
+def without(record: Record, action: Action, at: int) -> Record:
+    """The record as if an action had not been foreseen at a time (Unix seconds), since it certainly didn't happen."""
     pending = tuple((cluster, n) for cluster, n in record.pending if cluster != action.cluster)
     written = tuple((c, action.before if c == action.cluster else n) for c, n in record.written)
-    charged = bool(action.removes and record.removals and record.removals[-1].replicas == action.removes)
+    last = record.removals[-1] if action.removes and record.removals else None
+    # Less is charged than goes where some of it has no node.
+    charged = last is not None and last.at == at and last.replicas <= action.removes
     return replace(
         record,
         written=written,

@@ -240,15 +240,19 @@ class Operator:
         known = {record.workload for record in snapshot.records}
         told = tuple(d for d in found.decisions if all(action.workload in known for action in d.actions))
         explained = {d.name for d in told} | {one.decision.name for one in snapshot.decisions}
+        kept = tuple(e for e in found.effects if e.action.workload in known and e.decision in explained)
+        records = {record.workload: record for record in found.records if record.workload in known}
+        for effect in found.effects:
+            if effect not in kept and effect.action.workload in records:
+                workload = effect.action.workload
+                records[workload] = without(records[workload], effect.action, snapshot.seconds)
         if len(told) < len(found.decisions):
             LOG.warning("workloads are held that might be in clusters never seen", extra={"clusters": unseen})
         return replace(
             found,
             decisions=told,
-            records=tuple(record for record in found.records if record.workload in known),
-            effects=tuple(
-                effect for effect in found.effects if effect.action.workload in known and effect.decision in explained
-            ),
+            records=tuple(records.values()),
+            effects=kept,
         )
 
     def _understood(self) -> Hub:
@@ -288,7 +292,8 @@ class Operator:
                 if effect.decision not in withheld and effect.action.workload not in withheld
             ]
             results = await self.effects.carry_out(allowed, ready(it.seen))
-            await self._take_back(it, results)
+            dropped = [(effect, Result.HELD) for effect in it.round.effects if effect not in allowed]
+            await self._take_back(it, [*results, *dropped])
         for _, result in results:
             self.telemetry.acted(result)
         return [result for _, result in results]
@@ -303,12 +308,18 @@ class Operator:
             return {effect.action.workload for effect in it.round.effects}
         intents = {intent.common.ref: intent for intent in newest.intents}
         changed = {one.common.ref for one in it.hub.intents if intents.get(one.common.ref) != one}
-        return {
+        fresh = [
+            one.common for ref, one in intents.items() if ref not in {known.common.ref for known in it.hub.intents}
+        ]
+        spaces = {space for common in fresh for space in (common.ref.namespace, *common.target.namespaces)}
+        overtaken: set[str | WorkloadRef] = {
             fleet.ref(row)
             for one in it.round.stage.selection.governed
             if one.intent.common.ref in changed
             for row in one.rows
         }
+        touched = {effect.action.workload for effect in it.round.effects}
+        return overtaken | {workload for workload in touched if workload.namespace in spaces}
 
     async def _take_back(self, it: Concluded, results: list[tuple[Effect, Result]]) -> None:
         """Records that foresaw what certainly didn't happen forget it, or the next round would take it for somebody's doing."""
@@ -317,7 +328,7 @@ class Operator:
         for effect, result in results:
             workload = effect.action.workload
             if result not in (Result.DONE, Result.UNANSWERED) and workload in foreseen:
-                foreseen[workload] = without(foreseen[workload], effect.action)
+                foreseen[workload] = without(foreseen[workload], effect.action, it.snapshot.seconds)
                 changed.add(workload)
         for workload in sorted(changed):
             await self.writer.remember(foreseen[workload])
@@ -338,7 +349,9 @@ class Operator:
         opened = {(one.namespace, one.decision.name): one.decision for one in it.snapshot.decisions}
         for closed in found.closed:
             decision = opened[closed.namespace, closed.name]
-            await self.writer.conclude(decision, closed.outcome, closed.reason, now, decision.cost_after)
+            await self.writer.conclude(
+                decision, closed.outcome, closed.reason, now, decision.cost_after, closed.overtaken
+            )
         return unwritten
 
     async def _report(self, it: Concluded) -> None:

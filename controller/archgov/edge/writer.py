@@ -16,6 +16,7 @@ from archgov.edge.tree import Json
 from archgov.model.condition import Condition, Kind, Reason, Status
 from archgov.model.decision import Decision, Outcome
 from archgov.model.intent import Record
+from archgov.model.ref import WorkloadRef
 
 LOG: Final = logging.getLogger("archgov.writer")
 ROOT: Final = f"/apis/{API_VERSION}"
@@ -46,20 +47,28 @@ class Writer:
         return await self.conclude(decision, decision.outcome, "", now)
 
     async def conclude(
-        self, decision: Decision, outcome: Outcome, reason: str, now: int, cost: int | None = None
+        self,
+        decision: Decision,
+        outcome: Outcome,
+        reason: str,
+        now: int,
+        cost: int | None = None,
+        overtaken: tuple[WorkloadRef, ...] = (),
     ) -> bool:
         """Writes what became of a Decision."""
         over = outcome is Outcome.VERIFIED
+        done = sum(action.workload not in overtaken for action in decision.actions)
         told = _outcome_condition(outcome, reason)
         status = render.decision_status(
             {},
             replace(decision, outcome=outcome),
             (told,),
             now,
-            done=len(decision.actions) if over else 0,
+            done=done if over else 0,
             verified=now if over else None,
             cost=cost,
             reason=reason,
+            overtaken=overtaken,
         )
         path = f"{collection('Decision', decision.intents[0].namespace)}/{decision.name}"
         return await self._status(path, "Decision", decision.intents[0].namespace, decision.name, status)

@@ -273,6 +273,12 @@ class Fleet:
         pairs = zip(self.deployed.cluster[rows].tolist(), self.deployed.refused[rows].tolist(), strict=True)
         return {k: count for k, count in pairs if count}
 
+    def idle_replicas(self, workload: int) -> dict[int, int]:
+        """Replicas asked for that surely wait without a node, by row of cluster; a rollout's extra pods are not asked for."""
+        spec, ready = self.spec_replicas(workload), self.ready_replicas(workload)
+        found = {k: min(count, spec[k] - ready[k]) for k, count in self.refused_replicas(workload).items()}
+        return {k: count for k, count in found.items() if count > 0}
+
     def standing_replicas(self, workload: int) -> dict[int, int]:
         """Standing replicas by row of domain."""
         rows = self._rows(self.standing.workload, workload)

@@ -59,15 +59,14 @@ def play(
     """Plays the demo in `directory`, which is made anew: its own fleet, or the one of a snapshot. Returns the exit code."""
     console = console or Console()
     tale = _own_tale() if fleet is None else tale_of(saved(fleet))
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    _make_anew(directory)
     begin = time.monotonic()
     with console.status("setting up …") as status, _interruptible():
         voice = Told(console, status)
         voice.busy(f"the sandbox starts: {tale.about}")
         try:
             with Sandbox(
-                {HUB: tale.hub, **tale.objects}, directory, SandboxOptions(seed=story.SEED, speed=speed)
+                {HUB: tale.hub, **tale.objects}, directory, SandboxOptions(seed=tale.seed, speed=speed)
             ) as sandbox:
                 teller = Teller(scene(sandbox, list(tale.objects), directory), voice, tale.patience)
                 _equip(teller.the, tale)
@@ -89,6 +88,19 @@ def play(
             return Exit.INTERRUPTED
 
 
+def _make_anew(directory: Path) -> None:
+    """Empties what an earlier demo left, and nothing else.
+
+    Raises:
+        Failure: something else lies there.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        if not (directory / "requests.jsonl").is_file():
+            raise Failure(f"{directory} holds something that no demo left there", "name an empty or a new --directory")
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Tale:
     """What is played.
@@ -108,6 +120,7 @@ class Tale:
     fleet: Manifest | None = None
     may_wait: int = 0
     notes: tuple[str, ...] = ()
+    seed: int = story.SEED
     patience: float = 1.0
 
 
@@ -145,6 +158,8 @@ def tale_of(snapshot: Snapshot) -> Tale:
         fleet=played.fleet_object(snapshot.governance),
         # Pods are put on nodes anew, so a few of the largest may find none.
         notes=snapshot.notes,
+        # A fleet that was saved from a sandbox brings uids that the same seed would give to others.
+        seed=int(snapshot.digest[:8], 16),
         may_wait=played.pending(snapshot) + pods // 100,
         patience=1 + pods / PODS_A_PATIENCE,
     )

@@ -39,7 +39,7 @@ from archgov.cli.demo.teller import (
     the_end,
 )
 from archgov.model.fleet import REGION_LABEL, ZONE_LABEL, Fixed, Fleet
-from archgov.model.intent import FailoverIntent, Governance
+from archgov.model.intent import FailoverIntent, Governance, Mode
 from archgov.model.snapshot import Snapshot
 
 QUIET_SECONDS: Final = 5.0
@@ -198,24 +198,22 @@ def everything_is_verified(teller: Teller) -> None:
     if failed:
         raise Promised(f"every action is verified: {listed(failed)} failed")
     last = {
-        (f"{action['workload']['namespace']}/{action['workload']['name']}", action["cluster"]): (
-            action["after"],
-            decision,
-        )
+        (name, action["cluster"]): (action["after"], _verified(decision) and name not in _overtaken(decision))
         for decision in found
         if seen.outcome(decision) != "Proposed"
         for action in decision["spec"]["actions"]
+        for name in [f"{action['workload']['namespace']}/{action['workload']['name']}"]
     }
     now = seen.deployments(teller.the.members)
     wrong = []
-    for (name, cluster), (after, decision) in last.items():
+    for (name, cluster), (after, is_verified) in last.items():
         replicas, ready = now.get(name, {}).get(cluster, (0, 0))
-        if ready < replicas or (_verified(decision) and replicas != after):
-            told = f"verified were {after}" if _verified(decision) else "overtaken"
+        if ready < replicas or (is_verified and replicas != after):
+            told = f"verified were {after}" if is_verified else "overtaken"
             wrong.append(f"{name} in {cluster}: {replicas} replicas, {ready} Ready, {told}")
     if wrong:
         raise Promised(f"every action is verified: {listed(wrong)}")
-    overtaken = sum(not _verified(decision) for _, decision in last.values())
+    overtaken = sum(not is_verified for _, is_verified in last.values())
     teller.voice.say(
         f"  ✔ {len(last) - overtaken} replica counts of verified decisions are what the clusters hold"
         + (f"; {overtaken} were set by plans that a better one overtook" if overtaken else "")
@@ -225,6 +223,12 @@ def everything_is_verified(teller: Teller) -> None:
 
 def _verified(decision: Mapping[str, Any]) -> bool:
     return seen.outcome(decision) == "Verified"
+
+
+def _overtaken(decision: Mapping[str, Any]) -> list[str]:
+    """Workloads of a decision that another plan led elsewhere."""
+    found: list[str] = decision["status"].get("overtaken", [])
+    return found
 
 
 def everything_stays(teller: Teller) -> None:
@@ -328,7 +332,8 @@ def _floors(teller: Teller) -> tuple[dict[str, int], list[str]]:
     excused = []
     for body in teller.the.hub.items(collection("failoverintents")):
         intent = parse_any({**body, "apiVersion": API_VERSION}, Governance())
-        if not isinstance(intent, FailoverIntent):
+        # Whoever only recommends promises nothing.
+        if not isinstance(intent, FailoverIntent) or intent.common.mode is not Mode.ENFORCE:
             continue
         if _ready(body) != "True":
             excused.append(str(intent.common.ref))

@@ -139,6 +139,8 @@ def _relaxed(context: Problem, little: Problem, name: str, rule: Rule, possible:
     if isinstance(rule, Allowed):
         opened = _opened(context, name, rule.s, rule.clusters, possible)
         return None if opened is None else Relaxation(name, kind, len(rule.clusters), opened)
+    if isinstance(rule, MaxShare) and not rule.percent:
+        return None  # it says how much may be astray, which nobody declared
     asked, most = _range(context, rule)
     step, low = _grid(context, rule, asked)
     to: int | None = None
@@ -278,6 +280,6 @@ def _least(asked: int, most: int, step: int, works: Callable[[int], bool]) -> in
         low, stride = low + stride, 2 * stride
     high = min(low + stride, most)
     while high - low > step:
-        middle = low + (high - low) // (2 * step) * step
+        middle = low + max(1, (high - low) // (2 * step)) * step
         low, high = (low, middle) if works(middle) else (middle, high)
     return high
