@@ -156,6 +156,8 @@ class Sandbox:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        # What was aborted closes its socket one turn of the loop later.
+        await asyncio.sleep(0.01)
 
     # How to reach it
 

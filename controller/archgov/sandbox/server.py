@@ -60,7 +60,11 @@ class ApiServer:
         if self._server is not None:
             self._server.close()
         self._http.pre_shutdown()
+        open_ones = [each.transport for each in self._http.connections if each.transport is not None]
         await self._http.shutdown(0.1)
+        for transport in open_ones:
+            # TLS says goodbye first, and would wait for an answer from clients that are gone.
+            transport.abort()
         self._socket.close()
 
     def fall_silent(self, mode: Mode) -> None:
