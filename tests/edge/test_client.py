@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
+import socket
 import ssl
 import stat
 import sys
+import threading
 import time
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -311,3 +315,31 @@ async def test_a_broken_stream_is_told_from_one_that_ended(api: FakeApi) -> None
         with pytest.raises(NoAnswer, match="Silence"):
             async with client.stream(PODS, query, 0.1) as lines:
                 assert [line async for line in lines] == []
+
+
+def test_a_request_given_up_leaves_no_socket_behind_though_the_server_says_no_goodbye(certificates: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates / "server.crt", certificates / "server.key")
+    held: list[ssl.SSLSocket] = []
+
+    async def give_up(port: int) -> None:
+        cluster = {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}
+        async with Client(kubeconfig.from_text(config({}, cluster))) as client:
+            asked = asyncio.create_task(client.get("/version"))
+            await eventually(lambda: held)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        # Shakes hands, then neither reads nor answers.
+        accepting = threading.Thread(
+            target=lambda: held.append(tls.wrap_socket(listening.accept()[0], server_side=True))
+        )
+        accepting.start()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            asyncio.run(give_up(listening.getsockname()[1]))
+            gc.collect()
+        accepting.join()
+        held.pop().close()
+    assert [str(warning.message) for warning in told if warning.category is ResourceWarning] == []

@@ -7,12 +7,14 @@ archgov makes, with one timeout, one budget of writes, one way to fail.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
+from weakref import WeakSet
 
 import aiohttp
 import orjson
@@ -141,6 +143,36 @@ class Bucket:
         return max(0.0, -self._tokens / self._rate)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Leaves no socket behind when it is closed.
+
+    A request that is cancelled hands its connection to TLS to say goodbye, and the connector forgets it; a server that is
+    slow or silent then keeps the socket open beyond the loop.
+    """
+
+    def __init__(self, *, limit: int, ssl: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=limit, ssl=ssl)
+        self._opened: WeakSet[asyncio.Transport] = WeakSet()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp names it
+    ) -> aiohttp.connector.Connection:
+        connection = await super().connect(req, traces, timeout)
+        if connection.transport is not None:
+            self._opened.add(connection.transport)
+        return connection
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        await super().close(abort_ssl=abort_ssl)
+        for transport in self._opened:
+            transport.abort()
+        # What was aborted closes its socket in the next turn of the loop.
+        await asyncio.sleep(0)
+
+
 class Client:
     """An `Api` over aiohttp. Make it inside a running loop, close it with `async with` or `close`."""
 
@@ -153,7 +185,7 @@ class Client:
         self._writes = Bucket(self._limits.writes_a_second, self._limits.write_burst, clock)
         self._session = aiohttp.ClientSession(
             # Each watch holds a connection, so the connector itself sets no limit.
-            connector=aiohttp.TCPConnector(limit=0, ssl=access.tls if access.tls is not None else True),
+            connector=_Connector(limit=0, ssl=access.tls if access.tls is not None else True),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"archgov/{__version__}", "Accept": JSON},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds),

@@ -202,8 +202,8 @@ class ApiServer:
         response.enable_chunked_encoding()
         until = clock.monotonic() + float(call.number("timeoutSeconds") or random.randint(1800, 3600))
         try:
-            await response.prepare(request)
             with contextlib.suppress(ConnectionError):
+                await response.prepare(request)
                 await self._pump(request, call, watch, response.write, until)
                 await response.write_eof()
         finally:
