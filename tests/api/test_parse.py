@@ -97,6 +97,16 @@ def test_very_many_faults_are_counted() -> None:
         ({"kind": "TrafficIntent"}, 'kind is "TrafficIntent"; archgov.io/v1alpha1 has Fleet, MemberCluster'),
         ({"metadata": None}, "metadata is missing; add it with a name"),
         ({"metadata": {"name": "x"}}, "metadata.namespace is missing; add it"),
+        (
+            {"metadata": {"name": "Eu_Only", "namespace": "shop"}},
+            'metadata.name is "Eu_Only"; must be lower-case letters',
+        ),
+        ({"metadata": {"name": "a..b", "namespace": "shop"}}, 'metadata.name is "a..b"; must be lower-case letters'),
+        (
+            {"metadata": {"name": "x" * 254, "namespace": "shop"}},
+            "must be lower-case letters, digits, dashes, dots, at most 253",
+        ),
+        ({"metadata": {"name": "x", "namespace": "a.b"}}, 'metadata.namespace is "a.b"; must be lower-case letters'),
         ({"metadata": {"name": 7, "namespace": "shop"}}, "metadata.name is 7; must be text"),
         ({"metadata": {"name": "x", "namespace": "a", "labels": {"a": 1}}}, "metadata.labels.a is 1; must be text"),
         ({"spec": None}, "spec.target is missing; add it: What is governed."),

@@ -344,3 +344,37 @@ def test_a_target_that_selects_nothing_is_not_ready() -> None:
     )
     world.settle()
     assert ready(world, "eu-only") == (Status.FALSE, Reason.NOTHING_SELECTED)
+
+
+def test_equals_that_disagree_are_told_once_with_whose_word_would_have_to_give() -> None:
+    allows = {"eu-only": EU, "us-only": {CLUSTER_LABEL: "us"}}
+    world = a_world(
+        worker("shop/cart", {"ap/a": 4}),
+        intents=[
+            placement(f"shop/{name}", allow=allow, mode=Mode.ENFORCE, load=Load.FOLLOWS_REPLICAS)
+            for name, allow in allows.items()
+        ],
+    )
+    last = world.settle()
+    [finding] = [finding for finding in last.findings if finding.reason is Reason.INFEASIBLE]
+    assert {ref.name for ref in finding.about} == set(allows)
+    assert finding.remedies == (
+        "allow us too in PlacementIntent/shop/eu-only",
+        "allow eu too in PlacementIntent/shop/us-only",
+        "raise spec.priority of the one that matters more",
+    )
+    assert [(verdict.moves, verdict.cost_before) for verdict in last.verdicts] == [(0, 0), (0, 0)]
+
+
+@pytest.mark.parametrize(("share", "why"), [(40, ""), (100, "; survives losses as today: FailoverIntent/shop/two")])
+def test_replicas_beyond_the_need_name_the_intent_that_they_are_for(share: int, why: str) -> None:
+    world = a_world(
+        worker("shop/web", {"us/a": 3, "eu/a": 3, "ap/a": 3}),
+        intents=[
+            placement("shop/not-us", deny={CLUSTER_LABEL: "us"}, mode=Mode.ENFORCE, load=Load.FOLLOWS_REPLICAS),
+            failover("shop/two", tolerate={"cluster": 1}, share=share, mode=Mode.RECOMMEND),
+        ],
+    )
+    acting = [decision for decision in world.step().decisions if decision.outcome is Outcome.APPLYING]
+    told = {action.why for decision in acting for action in decision.actions}
+    assert told == {f"residency: not {CLUSTER_LABEL}=us{why}"}

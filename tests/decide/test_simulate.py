@@ -11,7 +11,7 @@ from archgov.decide.place import UnknownPlace, place
 from archgov.decide.round import conclude
 from archgov.decide.simulate import fail, simulate, with_demand, without
 from archgov.model.fit import fit
-from archgov.model.fleet import Fleet, Reach
+from archgov.model.fleet import Fixed, Fleet, Reach
 from archgov.model.intent import CapacityIntent, Intent, Loss, Mode, Witness
 from archgov.model.ref import ClusterName
 from archgov.model.snapshot import Snapshot
@@ -182,3 +182,12 @@ def test_places_go_by_the_names_that_people_use(text: str, domains: list[str]) -
 def test_a_place_that_is_not_there_is_refused_with_those_that_are(text: str) -> None:
     with pytest.raises(UnknownPlace, match=r"is no place of this fleet; (is .* meant|known are eu-1)"):
         place(a_world(), text)
+
+
+def test_a_daemonset_lacks_nothing_where_its_nodes_are_gone() -> None:
+    agents = a_workload("ops/agent", {"eu-1/a": 1, "us-1/a": 1}, kind="DaemonSet", fixed=Fixed.DAEMON)
+    fleet = a_fleet(
+        [a_cluster(name, region=name[:2]) for name in CLUSTERS], [agents, a_workload("ops/db", {"eu-1/a": 1})]
+    )
+    found = simulate(a_snapshot(fleet, [], witnesses=witnesses(*CLUSTERS)), [place(fleet, "eu-1")])
+    assert [impact.workload.name for impact in found.impacts] == ["db"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -16,6 +17,8 @@ from archgov.model.selector import Labels
 
 DEEPEST: Final = 64
 TOP: Final = ("apiVersion", "kind", "metadata", "spec", "status")
+
+LABEL: Final = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # of a domain name (RFC 1123)
 
 P = TypeVar("P", bound=Part)
 
@@ -103,6 +106,8 @@ def _meta_faults(metadata: Any, namespaced: bool) -> list[Fault]:
             found.append(Fault(f"metadata.{key}", "is missing", "add it"))
         elif value is not None and not isinstance(value, kind):
             found.append(Fault(f"metadata.{key}", f"is {shown(value)}", f"must be {_WORDS[kind]}"))
+        elif key in _NAMES and isinstance(value, str) and not _NAMES[key][0].fullmatch(value):
+            found.append(Fault(f"metadata.{key}", f"is {shown(value)}", f"must be {_NAMES[key][1]}"))
     return (
         found
         + _time_faults(metadata.get("creationTimestamp"))
@@ -130,6 +135,14 @@ def _text_faults(key: str, values: Any) -> list[Fault]:
     ]
 
 
+# As API servers take them: DNS subdomains (RFC 1123), and labels for namespaces.
+_NAMES: Final = {
+    "name": (
+        re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*"),
+        "lower-case letters, digits, dashes, dots, at most 253, such as eu-only",
+    ),
+    "namespace": (re.compile(LABEL), "lower-case letters, digits, dashes, at most 63, such as shop"),
+}
 _WORDS: Final[dict[type, str]] = {str: "text", int: "a whole number", dict: "an object with fields"}
 
 

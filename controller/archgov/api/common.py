@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import Field, StringConstraints
 
-from archgov.api.body import Meta
+from archgov.api.body import LABEL, Meta
 from archgov.api.instant import unix
 from archgov.api.part import Part, Rule, Shape, set_of_texts
 from archgov.model.fleet import CLUSTER_LABEL, PROVIDER_LABEL, REGION_LABEL, ZONE_LABEL, Level
@@ -27,7 +27,6 @@ LEVEL_OF: Final = {
     PROVIDER_LABEL: Level.PROVIDER,
 }
 _TRACEPARENT: Final = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_LABEL: Final = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
 def _zone_known(name: str) -> None:
@@ -44,9 +43,9 @@ def _cron(text: str) -> None:
         raise ValueError(text) from error
 
 
-Name = Annotated[str, Shape(_LABEL, "a name of lower-case letters, digits or dashes, at most 63", 63)]
+Name = Annotated[str, Shape(LABEL, "a name of lower-case letters, digits or dashes, at most 63", 63)]
 ObjectName = Annotated[
-    str, Shape(rf"{_LABEL}(\.{_LABEL})*", "the name of an object, such as cart or cart.v2, at most 253", 253)
+    str, Shape(rf"{LABEL}(\.{LABEL})*", "the name of an object, such as cart or cart.v2, at most 253", 253)
 ]
 LabelValue = Annotated[
     str, Shape("([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", "a label value of at most 63 characters", 63, 0)

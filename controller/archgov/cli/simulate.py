@@ -111,9 +111,9 @@ def _impact(impact: Impact) -> dict[str, Any]:
 
 
 def _blocks(document: dict[str, Any]) -> Iterator[Block]:
-    what = ", ".join(document["failed"]) or "nothing"
-    change = "" if document["demand"] == "+0%" else f", demand {document['demand']}"
-    yield from plan_blocks(document["plan"], f"archgov simulate · lost: {what}{change}")
+    fails = [f"{', '.join(document['failed'])} fails"] if document["failed"] else []
+    grows = [] if document["demand"] == "+0%" else [f"demand {document['demand']}"]
+    yield from plan_blocks(document["plan"], " · ".join(["archgov simulate", *fails, *grows]))
     if document["answer"] == "FastPath":
         yield Text(
             "This is the fast path: floors of survivors are raised at once, without a solve; nothing else is touched."

@@ -77,6 +77,8 @@ def overlaid(snapshot: Snapshot, files: Iterable[Path], namespace: str, *, prune
         Failure: the files can't be taken as they are.
     """
     found = declarations(files, snapshot.governance, namespace)
+    if found == Declared():
+        sys.stderr.write("warning: no object of archgov's is in these files; planned is what is declared already\n")
     governance = found.governance or snapshot.governance
     named = {intent.common.ref: intent for intent in found.intents}
     kept = {intent.common.ref: intent for intent in snapshot.intents if not prune}

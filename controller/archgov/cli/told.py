@@ -13,13 +13,14 @@ from archgov.decide.round import Round
 from archgov.decide.tell import change as relative
 from archgov.decide.tell import gap_of
 from archgov.model.condition import Kind, Reason
-from archgov.model.decision import Finding
+from archgov.model.decision import Finding, merged
 from archgov.model.intent import Load, PlacementIntent
 from archgov.model.quantity import HOURS_A_DAY, counted
 from archgov.model.ref import IntentRef
 
 Document = dict[str, Any]
 
+NAMED: Final = 2  # intents that a line names
 NOTHING, CHANGES, REFUSED = "Nothing", "Changes", "Refused"
 CODES: Final = {NOTHING: Exit.OK, CHANGES: Exit.CHANGES, REFUSED: Exit.REFUSED}
 # What archgov leaves as it is, for now or for good; everything else that it finds is worth knowing, no more.
@@ -115,7 +116,7 @@ def _headline(document: Document) -> str:
 
 def _findings(concluded: Round) -> tuple[Finding, ...]:
     every = (*concluded.findings, *(finding for item in concluded.advice for finding in item.plan.findings))
-    return tuple(dict.fromkeys(sorted(every, key=lambda finding: (finding.about, finding.reason, finding.message))))
+    return merged(sorted(every, key=lambda finding: (finding.about, finding.reason, finding.message)))
 
 
 def _difference(concluded: Round) -> int:
@@ -202,7 +203,9 @@ def _intent(concluded: Round, number: int) -> Document:
 
 def _lines(findings: Iterable[Document]) -> Iterator[str]:
     for finding in findings:
-        about = f"{finding['about'][0]}: " if finding["about"] else ""
+        named = finding["about"]
+        more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+        about = f"{', '.join(named[:NAMED])}{more}: " if named else ""
         ways = f" → {' · or '.join(finding['remedies'])}" if finding["remedies"] else ""
         yield f"{about}{finding['message']}{ways}"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from archgov.decide.need import Need
 from archgov.decide.select import Governed
 from archgov.decide.stage import Stage
 from archgov.model.decision import Cause
-from archgov.model.intent import CapacityIntent, Intent, PlacementIntent
+from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, PlacementIntent
 
 
 def cause(stage: Stage, owner: Governed[Intent], row: int) -> Cause:
@@ -15,10 +16,17 @@ def cause(stage: Stage, owner: Governed[Intent], row: int) -> Cause:
     return Cause.REBALANCE if isinstance(owner.intent, PlacementIntent) else Cause.CAPACITY
 
 
-def why(stage: Stage, owner: Governed[Intent], row: int) -> str:
-    """The same in words."""
+def why(stage: Stage, owner: Governed[Intent], row: int, planned: Need, replicas: int) -> str:
+    """The same in words. planned: the need that the plan answers; replicas: in all, once it is carried out."""
     if row in stage.home.returning:
         return "failback"
+    guard = stage.first_of(row, FailoverIntent)
+    # More than is needed stands for survival alone: what an intent that doesn't act has today isn't taken from it.
+    beyond = replicas > planned.total and guard is not None and guard.name != owner.name
+    return _of_itself(stage, owner, row) + (f"; survives losses as today: {guard.name}" if beyond and guard else "")
+
+
+def _of_itself(stage: Stage, owner: Governed[Intent], row: int) -> str:
     match owner.intent:
         case PlacementIntent() as intent if broken := _broken(stage, intent, row):
             return f"residency: {broken}"

@@ -13,7 +13,7 @@ from archgov.decide.compose import Asked, Frame, compose
 from archgov.decide.need import Need
 from archgov.decide.select import Governed
 from archgov.model.condition import Reason
-from archgov.model.decision import Finding
+from archgov.model.decision import Finding, merged
 from archgov.model.fleet import Int64
 from archgov.model.intent import Intent
 from archgov.optimize.placement.conflict import Conflict, Relaxation, explain_infeasible
@@ -99,7 +99,7 @@ def plan(
     target = _trusted(problem, solution, findings, governed)
     target = _steady(problem, target, incumbent, base.rows, governed, asked.homing)
     objective = sum(cost(problem, target).values())
-    return Plan(asked, problem, solution, target, objective, tuple(dict.fromkeys(findings)))
+    return Plan(asked, problem, solution, target, objective, merged(findings))
 
 
 def _possible_alone(
@@ -238,7 +238,9 @@ def _collision(
     what = f"{len(conflict.rules)} requirements collide" if many else "one requirement can't hold"
     message = f"{who}: {what}: {told}"
     rules = [rule for rule in problem.rules if rule.name in conflict.rules]
-    remedies = [_remedy(base, relaxation) for relaxation in conflict.relaxations]
+    remedies = [_remedy(base, relaxation, is_clear=len(involved) == 1) for relaxation in conflict.relaxations]
+    if len({one.priority for one in involved}) < len(involved):
+        remedies.append("raise spec.priority of the one that matters more")
     if any(isinstance(rule, AtLeast) for rule in rules) and any(isinstance(rule, Allowed) for rule in rules):
         remedies.append("declare load: FollowsReplicas, move its traffic, or allow the domain")
     cut = [rule for rule in rules if isinstance(rule, Survive) and _cuts_a_cluster(problem, rule)]
@@ -254,16 +256,17 @@ def _collision(
     )
 
 
-def _remedy(base: Frame, relaxation: Relaxation) -> str:
-    """A way out in the words of those who declared the rule."""
-    field = relaxation.rule.split(" ", 1)[-1].split("=")[0]
+def _remedy(base: Frame, relaxation: Relaxation, *, is_clear: bool) -> str:
+    """A way out in the words of those who declared the rule; whose it is, unless that is clear."""
+    owner, _, what = relaxation.rule.partition(" ")
+    field, of = what.split("=")[0].split(" ")[0], "" if is_clear else f" in {owner}"
     match relaxation.kind:
         case "MinDomains":
-            return f"{field}={relaxation.to} would hold"
+            return f"{field}={relaxation.to}{of} would hold"
         case "MaxShare":
-            return f"{field}={relaxation.to}% would hold"
+            return f"{field}={relaxation.to}%{of} would hold"
         case "Allowed":
-            return f"allow {base.fleet.clusters[relaxation.to].name} too"
+            return f"allow {base.fleet.clusters[relaxation.to].name} too{of}"
         case "Capacity" | "Quota" | "Fit" | "AtMost":
             return f"{relaxation.rule}: {relaxation.to - relaxation.before} more would do"
         case _:

@@ -20,7 +20,7 @@ from archgov.decide.stage import Stage, acting_question, emergency, set_up
 from archgov.decide.tell import actions, decisions
 from archgov.decide.verdict import Verdict, verdict
 from archgov.decide.withdraw import withdrawn
-from archgov.model.decision import Action, Cause, Decision, Finding, Outcome
+from archgov.model.decision import Action, Cause, Decision, Finding, Outcome, merged
 from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Loss, PlacementIntent, Record, Removal
 from archgov.model.ref import ClusterName
@@ -147,7 +147,14 @@ def _acting_decisions(stage: Stage, acting: Plan, kept: set[str], in_vain: froze
         rows = by_owner.get(owner.name, [])
         if rows:
             kinds = {row: cause(stage, owner, row) for row in rows}
-            told = {row: "found no node" if row in in_vain else why(stage, owner, row) for row in rows}
+            needs, total = (
+                acting.asked.needs,
+                dict(zip(stage.base.rows, acting.target.sum(axis=1).tolist(), strict=True)),
+            )
+            told = {
+                row: "found no node" if row in in_vain else why(stage, owner, row, needs[row], total[row])
+                for row in rows
+            }
             involved = tuple(one for one in stage.governed if set(rows) & acting.asked.full.get(one.name, frozenset()))
             todo = actions(stage.base, now, acting.target, rows, kinds, told)
             about = tuple(f for f in acting.findings if owner.intent.common.ref in f.about)
@@ -208,7 +215,7 @@ def _round(
             # The fast path asks nothing of the others, so it says nothing of them.
             if acting is not None or isinstance(one.intent, FailoverIntent)
         ),
-        findings=tuple(dict.fromkeys(findings)),
+        findings=merged(findings),
         overview=overview(stage.snapshot.fleet),
         stage=stage,
         acting=acting,

@@ -18,7 +18,7 @@ from archgov.decide.stage import declared_needs
 from archgov.decide.survive import Loss as Assumed
 from archgov.decide.survive import floor
 from archgov.model.fit import fit
-from archgov.model.fleet import Fleet, Level, Reach, freeze
+from archgov.model.fleet import Fixed, Fleet, Level, Reach, freeze
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Loss, Record, Witness
 from archgov.model.names import Names
 from archgov.model.ref import ClusterName, WorkloadRef
@@ -249,7 +249,7 @@ def _forgotten(record: Record, gone: frozenset[str]) -> Record:
 
 
 def _impacts(concluded: Round) -> tuple[Impact, ...]:
-    """One entry per workload that stands in what is lost."""
+    """One entry per workload that stands in what is lost; a DaemonSet lacks nothing where its nodes are gone."""
     stage, fleet = concluded.stage, concluded.stage.snapshot.fleet
     if not stage.lost_domains:
         return ()
@@ -258,7 +258,7 @@ def _impacts(concluded: Round) -> tuple[Impact, ...]:
     then_all = levels(concluded)
     needs = {**stage.needs, **declared_needs(stage, stage.governed)}
     found = []
-    for row in struck.tolist():
+    for row in struck[fleet.workloads.fixed[struck] != Fixed.DAEMON].tolist():
         today = fleet.spec_replicas(row)
         then = (
             {k: int(n) for k, n in enumerate(then_all[s_of[row]].tolist()) if n or k in today} if row in s_of else today

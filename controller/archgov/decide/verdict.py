@@ -16,7 +16,7 @@ from archgov.decide.stage import Stage
 from archgov.decide.survive import Loss, floor, tolerated
 from archgov.decide.tell import change, conditions, gap_of
 from archgov.model.condition import Condition
-from archgov.model.decision import Decision, Finding, Outcome
+from archgov.model.decision import Decision, Finding, Outcome, merged
 from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Mode
 from archgov.model.quantity import counted
@@ -71,16 +71,17 @@ def verdict(
     """The verdict on one intent from all that a round found."""
     common = one.intent.common
     mine = next((item for item in advice if item.governed.name == one.name), None)
-    about = tuple(
-        finding for finding in (*findings, *(mine.plan.findings if mine else ())) if common.ref in finding.about
-    )[:MOST_FINDINGS]
+    every = merged((*findings, *(mine.plan.findings if mine else ())))
+    about = tuple(finding for finding in every if common.ref in finding.about)[:MOST_FINDINGS]
     before = target if mine else stage.base.problem.now
     after = mine.plan.target if mine else target
     s_of = {row: s for s, row in enumerate(stage.base.rows)}
-    rows = [s_of[row] for row in one.rows if row in s_of]
+    plan = mine.plan if mine else acting
+    # Where its word didn't count, what changes isn't its doing.
+    heard = frozenset(one.rows) if plan is None else plan.asked.full.get(one.name, frozenset()) | plan.asked.held
+    rows = [s_of[row] for row in one.rows if row in s_of and (row in heard or not any(f.stalls for f in about))]
     waits = one.enforced and bool(released.waits & set(one.rows) or _settling(stage, one, target))
     moves = _moves(stage.base.problem.now[rows], target[rows]) if waits else _moves(before[rows], after[rows])
-    plan = mine.plan if mine else acting
     decision = _decision(one, mine, under_way)
     cost_before, cost_after = _money(stage, rows, before), _money(stage, rows, after)
     return Verdict(

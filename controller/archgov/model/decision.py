@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from archgov.model.condition import Reason
@@ -26,6 +27,23 @@ class Finding:
     workload: WorkloadRef | None = None
     remedies: tuple[str, ...] = ()
     stalls: bool = False
+
+
+def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each message once, in order, with everybody that it was told about.
+
+    The first one's remedies stand: what was found later was found after something had given way already.
+    """
+    found: dict[tuple[Reason, str, WorkloadRef | None], Finding] = {}
+    for one in findings:
+        known = found.setdefault((one.reason, one.message, one.workload), one)
+        found[one.reason, one.message, one.workload] = replace(
+            known,
+            about=tuple(dict.fromkeys((*known.about, *one.about))),
+            remedies=known.remedies or one.remedies,
+            stalls=known.stalls or one.stalls,
+        )
+    return tuple(found.values())
 
 
 class Cause(StrEnum):

@@ -28,7 +28,9 @@ from archgov.cli.demo.teller import (
 )
 
 SEED: Final = 7
-SAMPLES: Final = Path(__file__).parents[4] / "crds" / "samples" / "demo"
+_PACKAGED: Final = Path(__file__).parent / "samples"
+# A wheel carries them beside this file; a checkout has one place for samples.
+SAMPLES: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[4] / "crds" / "samples" / "demo"
 LOST_REGION: Final = "eu-west"
 
 
