@@ -16,6 +16,7 @@ from .journal import Journal
 from .objects import Key, Object, is_leaving, key, listing, mapping, namespace, uid, with_metadata
 from .ownership import Manager, claims_of, updated
 from .resources import Registry, Resource, from_definition
+from .rules import rule_violations
 from .schema import defaulted, violations
 from .store import Store
 from .summary import summary
@@ -227,7 +228,7 @@ class Cluster:
             body = {field: value for field, value in body.items() if field != "status"}
         body = self._filled(resource, body)
         if write.manager or write.trusted:  # what the stand-ins write needs no proof
-            self._check(resource, body)
+            self._check(resource, body, None)
         given = uid(body) if write.trusted else ""
         body = with_metadata(
             body,
@@ -274,10 +275,12 @@ class Cluster:
         filled: Object = defaulted(resource.schema, body) if resource.custom else admission.filled(resource, body)
         return filled
 
-    def _check(self, resource: Resource, body: Object) -> None:
+    def _check(self, resource: Resource, body: Object, former: Object | None) -> None:
         # Kubernetes checks the status of its own kinds in code, not by their published definitions.
         judged = body if resource.custom else {field: value for field, value in body.items() if field != "status"}
         found = admission.mistakes(resource, body) + violations(resource.schema, judged)
+        if resource.custom:
+            found += rule_violations(resource.schema, body, former, found)
         if found:
             raise invalid(resource.kind, resource.group, key(body)[1], found)
 
@@ -326,7 +329,7 @@ class Cluster:
             after = self._filled(resource, after)
         if _content(after, resource) != _content(before, resource) and resource.qualified not in _UNCOUNTED:
             after = with_metadata(after, generation=int(kept.get("generation", 1)) + 1)
-        self._check(resource, after)
+        self._check(resource, after, before)
         if changes := admission.immutable_changes(resource, before, after):
             raise invalid(resource.kind, resource.group, key(before)[1], changes)
         return after

@@ -1,13 +1,14 @@
 """Structural schemas: what they prune, default or refuse.
 
-One walk serves the built-in kinds (Kubernetes' own definitions) as well as custom ones. CEL rules
-(`x-kubernetes-validations`) are not evaluated here: a real API server judges them.
+One walk serves the built-in kinds (Kubernetes' own definitions) as well as custom ones; rules.py evaluates what custom ones
+say in CEL beside it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -138,7 +139,7 @@ def _violations(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
             yield Cause(where, "FieldValueTypeInvalid", text)
         return
     if not _has_type(schema, value):
-        wanted = "integer or string" if schema.get("x-kubernetes-int-or-string") else schema.get("type")
+        wanted = "integer,string" if schema.get("x-kubernetes-int-or-string") else schema.get("type")
         given = _type_name(value)
         text = f'Invalid value: "{given}": {where} in body must be of type {wanted}: "{given}"'
         yield Cause(where, "FieldValueTypeInvalid", text)
@@ -163,7 +164,8 @@ def _violations(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
 
 def _has_type(schema: Schema, value: Any) -> bool:
     if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
-        return isinstance(value, str | int | float) and not isinstance(value, bool)
+        whole = not isinstance(value, float) or value.is_integer() or _is_number_for_quantity(schema, value)
+        return isinstance(value, str | int | float) and not isinstance(value, bool) and whole
     wanted = schema.get("type")
     if wanted == "integer" and isinstance(value, float):
         return value.is_integer()
@@ -198,6 +200,16 @@ def _text_violations(schema: Schema, value: str, where: str) -> Iterator[Cause]:
     if pattern is not None and not pattern.search(value):
         text = f"{_shown(value)}: {where} in body should match '{schema['pattern']}'"
         yield Cause(where, "FieldValueInvalid", f"Invalid value: {text}")
+    if schema.get("format") == "date-time" and not _is_instant(value):
+        text = f"{_shown(value)}: {where} in body must be of type date-time: {_shown(value)}"
+        yield Cause(where, "FieldValueTypeInvalid", f"Invalid value: {text}")
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _number_violations(schema: Schema, value: float, where: str) -> Iterator[Cause]:
