@@ -16,6 +16,7 @@ from typing import Any
 ARCHGOV = "system:serviceaccount:archgov-system:archgov"
 REPLICA_SETS = "system:serviceaccount:kube-system:replicaset-controller"
 OURS = "archgov.io"
+SYSTEM = "archgov-system"
 
 Entry = Mapping[str, Any]
 Place = tuple[str, str]  # cluster, namespace/name
@@ -116,9 +117,12 @@ class _Judge:
     # ------------------------------------------------------------------------------------------------- objects
 
     def _touch(self, line: int, entry: Entry) -> None:
-        """(vii): replicas by the scale subresource, our own kinds, Events; nothing else."""
+        """(vii): replicas by the scale subresource, our own kinds, Events, our own Lease, claims; nothing else."""
         what = (entry["group"], entry["resource"], entry["subresource"])
+        named = (entry["resource"], entry["namespace"], entry["name"])
         if what == ("apps", "deployments", "scale") or entry["group"] == OURS or entry["resource"] == "events":
+            return
+        if named in (("leases", SYSTEM, "archgov"), ("configmaps", "kube-public", "archgov-governor")):
             return
         self._say("vii", line, f"archgov wrote {'/'.join(filter(None, what))} {entry['namespace']}/{entry['name']}")
 

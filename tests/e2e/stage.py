@@ -29,6 +29,7 @@ from tests.manifests import Manifest
 HUB = "hub"
 SYSTEM = "archgov-system"
 ROOT = "/apis/archgov.io/v1alpha1"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/archgov"
 ZONES = "abc"
 PATIENCE = 60.0  # a busy machine takes its time; who is quick waits for nothing
 POLL = 0.05
@@ -37,6 +38,10 @@ SETTINGS = {
     "ARCHGOV_QUIET_SECONDS": "0.2",
     "ARCHGOV_LONGEST_SECONDS": "1",
     "ARCHGOV_PENDING_SECONDS": "1",
+    # Long enough for a busy machine to renew in time, short enough to wait for after a kill.
+    "ARCHGOV_LEASE_SECONDS": "5",
+    "ARCHGOV_RENEW_SECONDS": "3.5",
+    "ARCHGOV_RETRY_SECONDS": "0.4",
     "OPENBLAS_NUM_THREADS": "1",
 }
 T = TypeVar("T")
@@ -98,12 +103,15 @@ class Stage:
     members: tuple[str, ...]
     asked: Asked = field(default_factory=Asked)
     process: subprocess.Popen[bytes] | None = None
+    others: list[subprocess.Popen[bytes]] = field(default_factory=list)
     marks: int = 0
 
     # -------------------------------------------------------------------------------------------------- archgov
 
     def start(self, **settings: str) -> None:
-        """Starts archgov; its log lies beside the sandbox's."""
+        """Starts archgov; its log lies beside the sandbox's. A second start is another replica; `process` is the newest."""
+        if self.process is not None:
+            self.others.append(self.process)
         config = self.directory / "operator.kubeconfig"
         config.touch(mode=0o600)
         config.write_text(self.sandbox.kubeconfig_for(HUB))
@@ -180,6 +188,11 @@ class Stage:
                 self.sandbox.silence(cluster)
         told = (*self.asked.outages, *(Outage(cluster, since) for cluster in clusters))
         self.asked = Asked(**{**vars(self.asked), "outages": told})
+
+    def leader(self) -> str:
+        """Who holds the Lease; empty while nobody does."""
+        lease = _found(self.hub, LEASE)
+        return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "")
 
     def heal(self, *clusters: str) -> None:
         """API servers with their witnesses answer again."""
@@ -333,8 +346,10 @@ def stage(
         try:
             yield the
         finally:
-            if the.process is not None and the.process.poll() is None:
-                the.kill()
+            for process in (*the.others, the.process):
+                if process is not None and process.poll() is None:
+                    process.kill()
+                    process.wait()
 
 
 def collection(kind: str, namespace: str = "") -> str:

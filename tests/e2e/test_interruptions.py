@@ -71,12 +71,13 @@ def test_faults_of_an_api_server_delay_a_plan_and_spoil_nothing(tmp_path: Path, 
 
 def test_an_intent_that_makes_no_sense_says_so_and_stops_nobody(tmp_path: Path) -> None:
     with stage(tmp_path, everywhere(CART, {"us": 2}, CLUSTERS), asked=ONLY_EU) as the:
-        # What only a rule across fields refuses; the sandbox leaves such rules to real API servers.
-        rules = [{"topologyKey": "topology.kubernetes.io/zone"}]
-        the.apply(ours("PlacementIntent", "shop/odd", {"target": only(), "spread": rules}), in_eu())
+        # What no schema can tell: it looks like a time zone, and nobody knows it.
+        freeze = {"limit": "0", "schedule": "0 9 * * *", "duration": "1h", "timeZone": "Europe/Atlantis"}
+        odd = {"target": only(), "disruption": {"budgets": [freeze]}}
+        the.apply(ours("PlacementIntent", "shop/odd", odd), in_eu())
         the.until("the other is carried out", lambda: the.ready(CART) == {"eu": 2})
         the.until("it says so", lambda: the.condition("PlacementIntent", "shop/odd")[1] == "Invalid")
-        assert "maxShare" in the.condition("PlacementIntent", "shop/odd")[2]
+        assert "Europe/Atlantis" in the.condition("PlacementIntent", "shop/odd")[2]
         assert the.condition("PlacementIntent", "shop/odd", "Stalled")[0] == "True"
         assert the.broken() == []
 

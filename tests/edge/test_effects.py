@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from archgov.decide.round import Effect
 from archgov.edge import rows
+from archgov.edge.claim import Claims
 from archgov.edge.client import MERGE_PATCH, Api, ApiError, NoAnswer
 from archgov.edge.effects import Effects, Result, without
+from archgov.edge.elect import Terms
 from archgov.edge.observe import uid_bytes
 from archgov.edge.rows import DeploymentRow
 from archgov.edge.tree import Json
@@ -35,7 +37,15 @@ class Fleet:
         self.writes: list[tuple[str, int, str]] = []
         self.remembered: list[tuple[ClusterName, str]] = []
         self.alarm = asyncio.Event()
-        self.effects = Effects(self, self.alarm)
+        self.leading, self.silent, self.governor = True, False, ""
+        self.effects = Effects(self, Claims(cast("Api", Hub())), self.alarm, self)
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(lease=0.4, renew=0.3, retry=0.1)
+
+    def leads(self, seconds: float = 0.0) -> bool:
+        return self.leading and seconds < self.terms.renew
 
     def api(self, cluster: ClusterName) -> Api | None:
         return cast("Api", Server(self, cluster)) if cluster in self.rows else None
@@ -51,13 +61,30 @@ class Fleet:
         return [result for _, result in await self.effects.carry_out(effects, {CART: counted})]
 
 
+class Hub:
+    async def get(self, _: str) -> Json:
+        return {"metadata": {"uid": "me"}}
+
+
 class Server:
     def __init__(self, fleet: Fleet, cluster: ClusterName) -> None:
         self.fleet, self.cluster = fleet, cluster
 
+    async def get(self, path: str) -> Json:
+        assert path == "/api/v1/namespaces/kube-public/configmaps/archgov-governor"
+        if not self.fleet.governor:
+            raise ApiError(404, "NotFound", "no claim")
+        return {"data": {"governor": self.fleet.governor}}
+
+    async def post(self, _: str, body: Json) -> Json:
+        self.fleet.governor = body["data"]["governor"]
+        return body
+
     async def patch(self, path: str, body: Json, content_type: str) -> Json:
         assert path.endswith("/namespaces/shop/deployments/cart/scale")
         assert content_type == MERGE_PATCH
+        if self.fleet.silent:
+            await asyncio.sleep(10)
         if self.fleet.answers:
             raise self.fleet.answers.pop(0)
         self.fleet.writes.append((self.cluster, body["spec"]["replicas"], body["metadata"]["resourceVersion"]))
@@ -140,3 +167,30 @@ def test_what_did_not_happen_leaves_no_trace_in_the_record(before: int, after: i
         CART, 5, written=((EU, after), (US, 1)), pending=((EU, before),), removals=(*clean.removals, *taken)
     )
     assert without(foreseen, action, 2) == clean
+
+
+async def test_who_does_not_lead_writes_nothing() -> None:
+    fleet = Fleet(eu=1)
+    fleet.leading = False
+    assert await fleet.carry_out(effect(fleet, EU, 1, 4)) == [Result.HELD]
+    assert fleet.writes == []
+
+
+async def test_an_effect_is_given_up_before_the_next_leader_may_begin() -> None:
+    fleet = Fleet(eu=1)
+    fleet.silent = True
+    assert await fleet.carry_out(effect(fleet, EU, 1, 4)) == [Result.UNANSWERED]
+    assert fleet.writes == []
+
+
+async def test_the_first_effect_claims_a_cluster_and_one_that_another_archgov_governs_is_left_alone() -> None:
+    fleet = Fleet(eu=1)
+    assert await fleet.carry_out(effect(fleet, EU, 1, 4)) == [Result.DONE]
+    assert fleet.governor == "me"
+    taken = Fleet(eu=1)
+    taken.governor = "somebody else"
+    assert await taken.carry_out(effect(taken, EU, 1, 4)) == [Result.REFUSED]
+    assert taken.writes == []
+    assert "delete ConfigMap kube-public/archgov-governor there" in taken.effects.refused[CART]
+    taken.governor = ""
+    assert await taken.carry_out(effect(taken, EU, 1, 4)) == [Result.DONE]

@@ -36,7 +36,7 @@ def a_round(telemetry: Telemetry) -> tuple[str, str]:
     with telemetry.step("archgov.round") as span:
         with telemetry.step("archgov.decide"):
             found = conclude(snapshot)
-        telemetry.concluded(span, snapshot.digest, found)
+        telemetry.concluded(span, snapshot.digest, found, epoch=3)
         telemetry.took("decide", 0.1)
         telemetry.acted("done")
         return traceparent(), trace_id()

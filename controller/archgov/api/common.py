@@ -297,3 +297,11 @@ def _budget(spec: BudgetSpec) -> Budget:
         duration=seconds(spec.duration) if spec.duration else 0,
         time_zone=spec.time_zone,
     )
+
+
+def fence() -> Rule:
+    """Refuses the late write of a former leader, once a newer one has written."""
+    return Rule(
+        "!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",
+        "a newer leader of archgov has written this; the former one's write comes too late",
+    )

@@ -113,6 +113,7 @@ class DecisionSpec(Part):
         description="Decisions that have to be verified before this one starts.",
     )
     traceparent: Trace | None = Field(default=None, description="Trace context of the round that made it.")
+    epoch: int = Field(default=0, ge=0, description="Of the leadership in which it was made.")
 
 
 class MeasuredStatus(Part):

@@ -140,6 +140,10 @@ class MemberClusterStatus(ObjectStatus):
 
     reach: Literal["yes", "unknown"] | None = Field(default=None, description="Whether the cluster is seen.")
     evidence: Sentence | None = Field(default=None, description="What that is concluded from.")
+    governor: Sentence | None = Field(
+        default=None,
+        description="Which archgov may act there, once one acted: ConfigMap kube-public/archgov-governor names it.",
+    )
     lag: int | None = Field(default=None, ge=0, description="Seconds since the cluster was last heard of.")
     nodes: int | None = Field(default=None, ge=0, description="Nodes.")
     capacity: Quantities | None = Field(default=None, description="What its nodes offer, by resource.")
@@ -290,6 +294,7 @@ KIND: Final = Kind(
         Column("In-Use", ".status.inUse.cpu"),
         Column("Lag", ".status.lag", "integer", wide=True),
         Column("Evidence", ".status.evidence", wide=True),
+        Column("Governor", ".status.governor", wide=True),
         REASON,
         AGE,
     ),

@@ -147,6 +147,7 @@ def member_status(
     *,
     reach: Reach,
     evidence: str,
+    governor: str = "",
     lag: int,
     room: Room,
     zones: Mapping[str, Room],
@@ -157,6 +158,7 @@ def member_status(
         {
             "reach": reach.value,
             "evidence": cut(evidence),
+            "governor": governor or None,
             "lag": lag,
             **_room(room),
             "zones": [{"name": name, **_room(zone)} for name, zone in sorted(zones.items())[:ZONES]],
@@ -202,8 +204,12 @@ def fleet_status(
     )
 
 
-def decision_body(decision: Decision, traceparent: str = "") -> Body:
-    """A Decision object to create, without its status, in the namespace of the intent it is filed under."""
+def decision_body(decision: Decision, traceparent: str = "", epoch: int = 0) -> Body:
+    """A Decision object to create, without its status, in the namespace of the intent it is filed under.
+
+    Args:
+        epoch: of the leadership in which it was made.
+    """
     spec = {
         "intents": [_intent(ref) for ref in decision.intents[: decision_kind.INTENTS]],
         "actions": [_action(action) for action in decision.actions],
@@ -220,6 +226,7 @@ def decision_body(decision: Decision, traceparent: str = "") -> Body:
         "planHash": decision.plan_hash,
         "after": list(decision.after),
         "traceparent": traceparent or None,
+        "epoch": epoch,
     }
     return _body(decision_kind.NAME, decision.intents[0].namespace, decision.name, _without_blanks(spec))
 
@@ -262,8 +269,8 @@ def record_name(workload: WorkloadRef) -> str:
     return f"{name[: LONGEST_NAME - 17].rstrip('.-')}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def record_body(record: Record) -> Body:
-    """A WorkloadRecord object to apply, without its status, in the namespace of its workload."""
+def record_body(record: Record, epoch: int = 0) -> Body:
+    """A WorkloadRecord object to apply, without its status, in the namespace of its workload. epoch: of the writer's leadership."""
     spec = {
         "workload": {"kind": record.workload.kind, "name": record.workload.name},
         "need": record.need,
@@ -276,6 +283,7 @@ def record_body(record: Record) -> Body:
             {"at": timestamp(removal.at), "replicas": removal.replicas} for removal in _latest(record.removals)
         ],
         "reversals": [timestamp(at) for at in record.reversals[-record_kind.REVERSALS :]],
+        "epoch": epoch,
     }
     return _body(record_kind.NAME, record.workload.namespace, record_name(record.workload), _without_blanks(spec))
 

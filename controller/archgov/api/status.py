@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from archgov.api.common import AnyMode, Instant, ObjectName, Rate, Sentence, Word
-from archgov.api.part import Part, map_by
+from archgov.api.common import AnyMode, Instant, ObjectName, Rate, Sentence, Word, fence
+from archgov.api.part import Part, Rule, map_by
 from archgov.model.condition import Kind, Status
 from archgov.model.decision import Outcome
 
@@ -31,6 +31,8 @@ class ConditionStatus(Part):
 class ObjectStatus(Part):
     """What archgov reports about an object."""
 
+    RULES: ClassVar[tuple[Rule, ...]] = (fence(),)
+
     observed_generation: int = Field(
         default=-1, ge=-1, description="The generation that everything here is about; -1 until the first visit."
     )
@@ -42,6 +44,9 @@ class ObjectStatus(Part):
         json_schema_extra=map_by("type"),
     )
     summary: Sentence | None = Field(default=None, description="All of it in a sentence.")
+    epoch: int | None = Field(
+        default=None, ge=0, description="Of the leadership in which this was written; it only rises."
+    )
 
 
 class LastDecision(Part):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
 from archgov.api.body import read
-from archgov.api.common import ClusterReplicas, Instant, ObjectName, WorkloadKind
+from archgov.api.common import ClusterReplicas, Instant, ObjectName, WorkloadKind, fence
 from archgov.api.instant import unix
 from archgov.api.kind import AGE, READY, REASON, Column, Kind
-from archgov.api.part import Part, map_by
+from archgov.api.part import Part, Rule, map_by
 from archgov.api.status import ObjectStatus
 from archgov.model.intent import Record, Removal
 from archgov.model.ref import ClusterName, WorkloadRef
@@ -38,6 +38,8 @@ class RemovalSpec(Part):
 
 class WorkloadRecordSpec(Part):
     """What must be remembered of a workload; archgov writes it, people only read it."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (fence(),)
 
     workload: RecordedWorkload = Field(description="The workload, wherever it runs.")
     need: int = Field(ge=0, le=2147483647, description="Replicas that it must have in all.")
@@ -77,6 +79,7 @@ class WorkloadRecordSpec(Part):
     reversals: list[Instant] = Field(
         default_factory=list, max_length=REVERSALS, description="When somebody took a written value back, oldest first."
     )
+    epoch: int = Field(default=0, ge=0, description="Of the leadership in which it was written; it only rises.")
 
 
 def parse(body: Mapping[str, Any]) -> Record:

@@ -10,7 +10,9 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from archgov.decide.round import Effect
+from archgov.edge.claim import Claims
 from archgov.edge.client import MERGE_PATCH, Api, ApiError
+from archgov.edge.elect import Terms
 from archgov.edge.observe import Seen, uid_bytes
 from archgov.edge.rows import DeploymentRow
 from archgov.edge.tree import Json
@@ -47,12 +49,25 @@ class Places(Protocol):
         """Remembers what a write of replicas returned."""
 
 
+class Leadership(Protocol):
+    """Who may act, and for how long an effect may be under way."""
+
+    def leads(self, seconds: float = 0.0) -> bool:
+        """Whether this process acts, and will for so many seconds."""
+
+    @property
+    def terms(self) -> Terms:
+        """How long a lease counts."""
+
+
 class Effects:
     """Carries effects out; `refused` says what the API servers refused the last time, other than for a race."""
 
-    def __init__(self, places: Places, alarm: asyncio.Event) -> None:
+    def __init__(self, places: Places, claims: Claims, alarm: asyncio.Event, leadership: Leadership) -> None:
         self._places = places
+        self._claims = claims
         self._alarm = alarm
+        self._leadership = leadership
         self.refused: dict[WorkloadRef, str] = {}
 
     async def carry_out(
@@ -81,6 +96,8 @@ class Effects:
             return Result.GONE
         if row.replicas != action.before or uid_bytes(row.uid).hex() != action.uid:
             return Result.CHANGED
+        if not self._leadership.leads():
+            return Result.HELD
         if action.removes and (self._alarm.is_set() or _ready(rows.values()) < counted.get(action.workload, 0)):
             return Result.HELD
         told = {
@@ -91,7 +108,15 @@ class Effects:
             "after": action.after,
         }
         try:
-            written = await _scale(api, action.workload, action.after, row.resource_version)
+            # Nothing of this leader's may be under way any more when the next one begins.
+            async with asyncio.timeout(self._leadership.terms.effect):
+                if why := await self._claims.refusal(action.cluster, api):
+                    self.refused[action.workload] = why
+                    return Result.REFUSED
+                written = await _scale(api, action.workload, action.after, row.resource_version)
+        except TimeoutError:
+            LOG.warning("an effect was not answered in time", extra=told)
+            return Result.UNANSWERED
         except ApiError as error:
             LOG.warning("an effect was refused", extra={**told, "why": str(error)})
             if error.status not in (0, CONFLICT):

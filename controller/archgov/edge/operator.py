@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import signal
@@ -16,9 +17,11 @@ from archgov.api.registry import KINDS
 from archgov.decide.loss import losses, lost_now
 from archgov.decide.round import Effect, Round, conclude
 from archgov.edge.aside import aside
+from archgov.edge.claim import Claims
 from archgov.edge.client import ApiError, Client
 from archgov.edge.echo import Echo, Key, key
 from archgov.edge.effects import Effects, Result, ready, without
+from archgov.edge.elect import Election, NoLongerLeading, Terms
 from archgov.edge.events import Recorder
 from archgov.edge.handlers import Handlers
 from archgov.edge.kubeconfig import Access
@@ -31,14 +34,12 @@ from archgov.edge.telemetry import Telemetry, trace_id, traceparent
 from archgov.edge.tree import Json
 from archgov.edge.watchset import WatchSet, whole
 from archgov.edge.witness import Witnesses
-from archgov.edge.writer import Writer
+from archgov.edge.writer import Writer, newest_epoch
 from archgov.model.fleet import Reach
-from archgov.model.intent import FailoverIntent, Mode
 from archgov.model.ref import WorkloadRef
 from archgov.model.snapshot import Snapshot
 
 LOG: Final = logging.getLogger("archgov.operator")
-SANDBOX: Final = "archgov-sandbox"
 # Decisions kept per intent; older ones are history.
 KEPT_DECISIONS: Final = 10
 # Until archgov sees its own kinds, or clusters have said whether they are there, it looks again after so long.
@@ -48,10 +49,6 @@ HUB_KINDS: Final = (
     *(whole(kind.name, API_VERSION, kind.plural) for kind in KINDS.values()),
     whole("ConfigMap", "v1", "configmaps"),
 )
-
-
-class MayNotAct(Exception):
-    """Something asks archgov to act where it must not; says what would help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +69,13 @@ class Operator:
     own: Access
     settings: Settings
     telemetry: Telemetry
-    is_sandbox: bool
+    election: Election
     echo: Echo = field(default_factory=Echo)
     due: Due = field(init=False)
     watches: WatchSet = field(init=False)
     members: Members = field(init=False)
     witnesses: Witnesses = field(init=False)
+    claims: Claims = field(init=False)
     effects: Effects = field(init=False)
     writer: Writer = field(init=False)
     recorder: Recorder = field(init=False)
@@ -90,25 +88,47 @@ class Operator:
         self.watches = WatchSet(self.hub, HUB_KINDS, self.due.mark, clock=time.monotonic, dice=random.Random())
         self.members = Members(self.hub, self.own, self.settings.namespace, self.due.mark)
         self.witnesses = Witnesses(self.due.mark)
-        self.effects = Effects(self.members, self.due.alarm)
-        self.writer = Writer(self.hub, self.echo)
+        self.claims = Claims(self.hub)
+        self.effects = Effects(self.members, self.claims, self.due.alarm, self.election)
+        self.writer = Writer(self.hub, self.echo, self.election)
         self.recorder = Recorder(self.hub)
 
     async def run(self) -> None:
-        """Rounds until cancelled."""
+        """Stands by until elected, then rounds until cancelled.
+
+        Raises:
+            NoLongerLeading: another replica may act by now, in a group of its own.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.watches.run())
+            await self._stand_by(tasks)
             tasks.create_task(Handlers(self.own, self.due.mark).run())
             tasks.create_task(self._rounds())
+
+    async def _stand_by(self, tasks: asyncio.TaskGroup) -> None:
+        """Keeps its picture of the clusters warm until it is elected; a candidate that is blind isn't one."""
+        candidate: asyncio.Task[None] | None = None
+        while not self.election.leads():
+            if not self._is_blind():
+                hub = self._understood()
+                await self.members.follow(hub.members, hub.unclear)
+                self.witnesses.watch(hub.probes)
+                if candidate is None:
+                    self.election.newest = lambda: newest_epoch(self._ours())
+                    self.election.watch_over()
+                    candidate = tasks.create_task(self.election.run())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BLIND_SECONDS):
+                    await self.election.elected.wait()
 
     async def stop(self) -> None:
         """Returns once nothing is under way; nothing new is begun from now on."""
         self.stopping = True
         try:
             async with asyncio.timeout(STOP_SECONDS), self.acting:
-                return
+                await self.election.release()
         except TimeoutError:
-            LOG.warning("stopped with effects under way")
+            LOG.warning("stopped with effects under way; the Lease runs out by itself")
 
     async def close(self) -> None:
         """Ends every connection and sends what telemetry is left."""
@@ -122,8 +142,6 @@ class Operator:
             await self.due.wait(wait)
             try:
                 wait = await self._round()
-            except MayNotAct:
-                raise
             except Exception:
                 # Nothing was done that isn't safe to leave as it is, and the next picture may be another one.
                 LOG.exception("a round failed; everything is held")
@@ -134,7 +152,6 @@ class Operator:
         if self._is_blind():
             return BLIND_SECONDS
         hub = self._understood()
-        self._refuse_to_act(hub)
         await self.members.follow(hub.members, hub.unclear)
         self.witnesses.watch(hub.probes)
         if self.members.undecided():
@@ -142,7 +159,7 @@ class Operator:
         await self.writer.ensure_fleet(self._objects("Fleet"))
         with self.telemetry.step("archgov.round") as span:
             it = await self._concluded()
-            self.telemetry.concluded(span, it.snapshot.digest, it.round)
+            self.telemetry.concluded(span, it.snapshot.digest, it.round, self.election.epoch)
             begin = time.monotonic()
             with self.telemetry.step("archgov.act"):
                 results = await self._carry_out(it)
@@ -264,25 +281,10 @@ class Operator:
     def _objects(self, kind: str) -> list[Json]:
         return [body for body in self._ours() if body["kind"] == kind]
 
-    def _refuse_to_act(self, hub: Hub) -> None:
-        if self.is_sandbox:
-            return
-        acting = [
-            intent.common.ref
-            for intent in hub.intents
-            if intent.common.mode is Mode.ENFORCE
-            or (isinstance(intent, FailoverIntent) and intent.on_loss is Mode.ENFORCE)
-        ]
-        if acting:
-            raise MayNotAct(
-                f"{acting[0]} asks to be enforced, but archgov doesn't act outside its sandbox until it elects one leader. "
-                "Set its mode (and onLoss) to Recommend."
-            )
-
     async def _carry_out(self, it: Concluded) -> list[Result]:
         """Writes down, then acts; nothing is done that isn't written down."""
         async with self.acting:
-            if self.stopping:
+            if self.stopping or not self.election.leads():
                 return []
             unwritten = await self._written_down(it)
             withheld = unwritten | self._overtaken(it)
@@ -371,7 +373,12 @@ class Operator:
         return {key(body): body for body in self._ours()}
 
     def _trouble(self, it: Concluded) -> Trouble:
-        return Trouble(self.effects.refused, {seen.member.name: tuple(seen.malformed) for seen in it.seen})
+        names = [seen.member.name for seen in it.seen]
+        return Trouble(
+            refused=self.effects.refused,
+            unreadable={seen.member.name: tuple(seen.malformed) for seen in it.seen},
+            governors={name: self.claims.governor(name) for name in names},
+        )
 
 
 def _holds(hub: Hub) -> tuple[object, ...]:
@@ -380,15 +387,17 @@ def _holds(hub: Hub) -> tuple[object, ...]:
 
 
 async def operate(own: Access, settings: Settings) -> int:
-    """Runs the operator until it is told to stop. Returns the exit code: 0 when stopped, 1 when it must not or can't go on."""
+    """Runs the operator until it is told to stop. Returns the exit code: 0 when stopped, 1 when it can't go on."""
     telemetry = Telemetry(settings.traces_file)
-    async with Client(own) as hub:
+    # The Lease has a client of its own: its renewal must not wait behind anything else.
+    async with Client(own) as hub, Client(own) as leases:
         try:
-            version = await hub.get("/version")
+            await hub.get("/version")
         except ApiError as error:
             LOG.error("the API server can't be reached", extra={"server": own.server, "why": str(error)})  # noqa: TRY400 the reason says it all
             return 1
-        operator = Operator(hub, own, settings, telemetry, SANDBOX in str(version.get("gitVersion", "")))
+        terms = Terms(settings.lease_seconds, settings.renew_seconds, settings.retry_seconds)
+        operator = Operator(hub, own, settings, telemetry, Election(leases, settings.namespace, terms))
         task = asyncio.get_running_loop().create_task(operator.run())
         stops: set[asyncio.Task[None]] = set()
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -413,9 +422,9 @@ async def _ended(task: asyncio.Task[None]) -> int:
         LOG.info("stopped")
         return 0
     except ExceptionGroup as group:
-        refusals, others = group.split(MayNotAct)
+        lost, others = group.split(NoLongerLeading)
         if others:
             raise
-        for refusal in refusals.exceptions if refusals else ():
-            LOG.error("archgov must not act here", extra={"why": str(refusal)})  # noqa: TRY400 the reason says it all
+        for why in lost.exceptions if lost else ():
+            LOG.error("it leads no longer, so it ends", extra={"why": str(why)})  # noqa: TRY400 the reason says it all
     return 1

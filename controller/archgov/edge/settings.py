@@ -24,6 +24,8 @@ class Settings:
         namespace: where archgov lives, and with it the Secrets of member clusters.
         quiet_seconds: a round starts when nothing has changed for so long. longest_seconds: or after so long at the latest.
         pending_seconds: between rounds while something waits. resync_seconds: between rounds when nothing happens.
+        lease_seconds: a Lease counts for so long after its renewal. renew_seconds: a leader that can't renew it gives up after
+        so long. retry_seconds: between tries.
         seed: of every round. traces_file: JSON lines of spans and decisions; empty for none.
     """
 
@@ -32,6 +34,9 @@ class Settings:
     longest_seconds: float = 3.0
     pending_seconds: float = 2.0
     resync_seconds: float = 600.0
+    lease_seconds: float = 15.0
+    renew_seconds: float = 10.0
+    retry_seconds: float = 2.0
     seed: int = 1
     traces_file: Path | None = None
 
@@ -47,7 +52,13 @@ def settings(environ: Mapping[str, str]) -> Settings:
     if unknown:
         raise SettingError(f"{', '.join(sorted(unknown))}: no such setting; known are {', '.join(sorted(known))}")
     given = {field: _value(name, field, environ[name]) for name, field in known.items() if environ.get(name)}
-    return Settings(**given)  # type: ignore[arg-type]  # each value was read by its field's type
+    found = Settings(**given)  # type: ignore[arg-type]  # each value was read by its field's type
+    if not 0 < 1.2 * found.retry_seconds < found.renew_seconds < found.lease_seconds:
+        raise SettingError(
+            f"lease {found.lease_seconds:g} s, renewal {found.renew_seconds:g} s, retry {found.retry_seconds:g} s: "
+            "a leader must have given up before its Lease runs out; keep 1.2 · retry < renew < lease"
+        )
+    return found
 
 
 def _value(name: str, field: str, text: str) -> str | int | float | Path:

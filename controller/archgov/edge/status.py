@@ -31,11 +31,13 @@ class Trouble:
     """What went wrong outside of the round.
 
     Attributes:
-        refused: why API servers refused effects, by workload. unreadable: objects that make no sense, by cluster.
+        refused: why effects were refused, by workload. unreadable: objects that make no sense, by cluster.
+        governors: who governs each cluster, in words.
     """
 
     refused: Mapping[WorkloadRef, str] = field(default_factory=dict)
     unreadable: Mapping[ClusterName, tuple[Malformed, ...]] = field(default_factory=dict)
+    governors: Mapping[ClusterName, str] = field(default_factory=dict)
 
 
 def statuses(
@@ -191,6 +193,7 @@ def _members(found: Round, snapshot: Snapshot, bodies: Mapping[Key, Json], troub
             snapshot.seconds,
             reach=cluster.reach,
             evidence=cluster.evidence,
+            governor=trouble.governors.get(cluster.name, ""),
             # Whole multiples of ten seconds: the exact lag would be a write a second.
             lag=lag.get(str(cluster.name), 0) // 10_000 * 10,
             room=_room(fleet, domains),

@@ -73,10 +73,11 @@ class Telemetry:
         with self._tracer.start_as_current_span(name) as span:
             yield span
 
-    def concluded(self, span: Span, snapshot: str, found: Round) -> None:
+    def concluded(self, span: Span, snapshot: str, found: Round, epoch: int) -> None:
         """What a round decided, on its span and as one log event per decision."""
         self._rounds.add(1)
         span.set_attribute("archgov.snapshot.digest", snapshot)
+        span.set_attribute("archgov.epoch", epoch)
         span.set_attribute("archgov.decisions", len(found.decisions))
         span.set_attribute("archgov.effects", len(found.effects))
         if found.acting is not None:

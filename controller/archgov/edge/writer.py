@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from archgov.api import render
 from archgov.api.kind import API_VERSION
@@ -26,17 +26,25 @@ CONFLICT: Final = 409
 STATUS_SECONDS: Final = 10
 
 
+class HasEpoch(Protocol):
+    """Whose epoch every write carries, so that a former leader's late one is refused."""
+
+    @property
+    def epoch(self) -> int: ...
+
+
 class Writer:
     """Writes our own kinds, each only where it differs from what is stored."""
 
-    def __init__(self, hub: Api, echo: Echo) -> None:
+    def __init__(self, hub: Api, echo: Echo, epoch: HasEpoch) -> None:
         self._hub = hub
         self._echo = echo
+        self._epoch = epoch
         self._told_at: dict[str, int] = {}
 
     async def open(self, decision: Decision, traceparent: str, now: int) -> bool:
         """Creates a Decision with its first outcome; it is the write-ahead record, so nothing is done without it."""
-        body = render.decision_body(decision, traceparent)
+        body = render.decision_body(decision, traceparent, self._epoch.epoch)
         path = collection("Decision", decision.intents[0].namespace)
         try:
             self._echo.note(await self._hub.post(path, body))
@@ -75,7 +83,7 @@ class Writer:
 
     async def remember(self, record: Record) -> bool:
         """Applies a WorkloadRecord; it must stand before the effects that it foresees."""
-        body = render.record_body(record)
+        body = render.record_body(record, self._epoch.epoch)
         path = f"{collection('WorkloadRecord', record.workload.namespace)}/{body['metadata']['name']}"
         try:
             self._echo.note(await self._hub.patch(path, body, APPLY_PATCH, {"force": "true"}))
@@ -88,7 +96,7 @@ class Writer:
 
     async def tell(self, current: Json, status: dict[str, Any], now: int, *, at_once: bool = False) -> bool:
         """Writes the status of an object where it says something new, now and then unless it must be at once."""
-        stored = current.get("status", {})
+        stored = {name: value for name, value in current.get("status", {}).items() if name != "epoch"}
         if stored == status:
             return False
         metadata = current["metadata"]
@@ -131,7 +139,12 @@ class Writer:
 
     async def _status(self, path: str, kind: str, namespace: str, name: str, status: dict[str, Any]) -> bool:
         metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": metadata,
+            "status": {**status, "epoch": self._epoch.epoch},
+        }
         try:
             params = {"force": "true", "fieldManager": STATUS_MANAGER}
             self._echo.note(await self._hub.patch(f"{path}/status", body, APPLY_PATCH, params))
@@ -147,6 +160,12 @@ def collection(kind: str, namespace: str = "") -> str:
     """The path of a kind of ours, in a namespace where it has one."""
     plural = KINDS[kind].plural
     return f"{ROOT}/namespaces/{namespace}/{plural}" if namespace else f"{ROOT}/{plural}"
+
+
+def newest_epoch(ours: Iterable[Json]) -> int:
+    """The highest epoch in which any of our objects was written."""
+    parts = (body.get(part) for body in ours for part in ("spec", "status"))
+    return max((int(part.get("epoch") or 0) for part in parts if isinstance(part, dict)), default=0)
 
 
 def _outcome_condition(outcome: Outcome, reason: str) -> Condition:
