@@ -39,6 +39,13 @@ def refused(found: Result, *parts: str) -> None:
         ("just text\n", ["shop.yaml:1: is no Kubernetes object"]),
         ("a: &b [*b]\n", ["anchors and aliases are not read"]),
         ("\x00", ["shop.yaml"]),
+        (GOOD.replace("archgov.io/", "archgov/"), ["shop.yaml:1", 'apiVersion is "archgov/v1alpha1"; must be']),
+        (
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n",
+            ["no object of archgov's is in", "apiVersion: archgov.io/"],
+        ),
+        ("# nothing\n", ["no object of archgov's is in"]),
+        (GOOD.replace("name: x", "name: My_Intent"), ['metadata.name is "My_Intent"; must be lower-case']),
     ],
 )
 def test_bad_yaml_is_told_with_its_line(run: Run, fleet: Fleet, intents: Intents, text: str, parts: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from archgov.decide.need import records
 from archgov.model.condition import Kind, Reason, Status
 from archgov.model.decision import Outcome
 from archgov.model.fleet import CLUSTER_LABEL, Reach
@@ -359,15 +360,31 @@ def test_equals_that_disagree_are_told_once_with_whose_word_would_have_to_give()
     [finding] = [finding for finding in last.findings if finding.reason is Reason.INFEASIBLE]
     assert {ref.name for ref in finding.about} == set(allows)
     assert finding.remedies == (
-        "allow us too in PlacementIntent/shop/eu-only",
-        "allow eu too in PlacementIntent/shop/us-only",
+        "allow us too in PlacementIntent shop/eu-only",
+        "allow eu too in PlacementIntent shop/us-only",
         "raise spec.priority of the one that matters more",
     )
     assert [(verdict.moves, verdict.cost_before) for verdict in last.verdicts] == [(0, 0), (0, 0)]
 
 
-@pytest.mark.parametrize(("share", "why"), [(40, ""), (100, "; survives losses as today: FailoverIntent/shop/two")])
-def test_replicas_beyond_the_need_name_the_intent_that_they_are_for(share: int, why: str) -> None:
+def test_replicas_beyond_the_need_name_the_intent_that_they_are_for() -> None:
+    workload = worker("shop/web", {"us/a": 9, "eu/a": 9})
+    world = a_world(
+        workload,
+        intents=[
+            placement("shop/not-us", deny={CLUSTER_LABEL: "us"}, mode=Mode.ENFORCE, load=Load.FOLLOWS_REPLICAS),
+            failover("shop/two", tolerate={"cluster": 1}, mode=Mode.ENFORCE),
+        ],
+        records={workload.ref: Record(workload.ref, need=9, former=((ClusterName("eu"), 9), (ClusterName("us"), 9)))},
+    )
+    told = {action.why for decision in world.step().decisions for action in decision.actions}
+    assert told == {f"residency: not {CLUSTER_LABEL}=us; more than needed for FailoverIntent shop/two"}
+    world.settle()
+    assert world.replicas("shop/web") == {"ap": 9, "eu": 9}
+
+
+@pytest.mark.parametrize("share", [40, 100])
+def test_an_intent_that_does_not_act_makes_nobody_add_replicas(share: int) -> None:
     world = a_world(
         worker("shop/web", {"us/a": 3, "eu/a": 3, "ap/a": 3}),
         intents=[
@@ -375,6 +392,123 @@ def test_replicas_beyond_the_need_name_the_intent_that_they_are_for(share: int, 
             failover("shop/two", tolerate={"cluster": 1}, share=share, mode=Mode.RECOMMEND),
         ],
     )
-    acting = [decision for decision in world.step().decisions if decision.outcome is Outcome.APPLYING]
-    told = {action.why for decision in acting for action in decision.actions}
-    assert told == {f"residency: not {CLUSTER_LABEL}=us{why}"}
+    world.settle()
+    assert sorted(world.replicas("shop/web").values()) == [4, 5]
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+def test_an_intent_that_says_nothing_of_load_leaves_it_to_those_that_do(mode: Mode) -> None:
+    world = a_world(
+        worker("pay/ledger", {"ap/a": 3}),
+        intents=[
+            placement("pay/in-eu", allow=EU, load=Load.FOLLOWS_REPLICAS, mode=Mode.ENFORCE),
+            replace(placement("pay/curious", mode=mode), load=None),
+        ],
+    )
+    world.settle()
+    assert world.replicas("pay/ledger") == {"eu": 3}
+
+
+def test_whoever_may_act_is_asked_first_what_demand_does() -> None:
+    world = a_world(
+        worker("pay/ledger", {"ap/a": 3}),
+        intents=[
+            placement("pay/in-eu", allow=EU, load=Load.FOLLOWS_REPLICAS, mode=Mode.ENFORCE),
+            placement("pay/elsewhere", load=Load.PER_DOMAIN, mode=Mode.OBSERVE),
+        ],
+    )
+    world.settle()
+    assert world.replicas("pay/ledger") == {"eu": 3}
+
+
+def test_replicas_that_stand_twice_in_the_middle_of_a_move_are_not_taken_for_what_is_had() -> None:
+    """Old and new ones together survive a loss better than either; that must not become a floor."""
+    world = a_world(
+        worker("pay/payout", {"eu/a": 3, "us/a": 3}),
+        intents=[
+            placement(
+                "pay/not-ap",
+                deny={CLUSTER_LABEL: "ap"},
+                spread=[spread("cluster", max_share=60)],
+                mode=Mode.ENFORCE,
+            ),
+            failover("pay/region-loss", tolerate={"region": 1}, mode=Mode.RECOMMEND),
+        ],
+    )
+    world.settle()
+    world.scale("pay/payout", "ap", 2)
+    world.settle()
+    assert world.replicas("pay/payout") == {"eu": 4, "us": 4}
+    world.scale("pay/payout", "ap", 2)
+    world.settle()
+    assert world.replicas("pay/payout") == {"eu": 5, "us": 5}
+
+
+def test_a_deployment_that_is_made_anew_says_nothing_of_the_need() -> None:
+    world = a_world(
+        worker("shop/web", {"eu/a": 5, "us/a": 5}),
+        intents=[capacity("shop/demand", demand="1", names=["other"], mode=Mode.ENFORCE)],
+    )
+    ref = world.workloads[0].ref
+    eu, us = ClusterName("eu"), ClusterName("us")
+    row = world.snapshot().fleet.row(ref)
+    assert row is not None
+    uid_us = world.snapshot().fleet.uid(row, 2)
+    both = ((eu, 5), (us, 5))
+    world.workloads = [worker("shop/web", {"us/a": 5})]
+    world.records = {ref: Record(ref, need=10, needs=both, former=both, uids=((eu, "0" * 32), (us, uid_us)))}
+    (kept,) = records(world.snapshot())[0]
+    assert (kept.need, dict(kept.needs)) == (10, {"eu": 5, "us": 5})
+    assert dict(kept.uids)[eu] != "0" * 32
+    # Somebody who scales the new one is heard again.
+    world.records = {ref: kept}
+    world.scale("shop/web", "us", 3)
+    assert records(world.snapshot())[0][0].need == 8
+    # Where nothing is left of what was known, it is another workload of the same name.
+    world.records = {ref: Record(ref, need=10, needs=both, former=both, uids=((eu, "0" * 32), (us, "1" * 32)))}
+    assert records(world.snapshot())[0][0].need == 3
+
+
+def test_of_two_equal_demands_the_larger_counts_and_each_tells_its_own() -> None:
+    world = a_world(
+        worker("shop/images", {"eu/a": 12}),
+        intents=[
+            capacity("shop/a", demand="10", per_replica="1", mode=Mode.ENFORCE),
+            capacity("shop/b", demand="20", per_replica="1", mode=Mode.ENFORCE),
+        ],
+    )
+    last = world.settle()
+    assert world.replicas("shop/images") == {"eu": 20}
+    assert {v.intent.name: (v.need, v.planned) for v in last.verdicts} == {"a": (10, 20), "b": (20, 20)}
+
+
+def test_a_demand_that_is_outvoted_is_not_told_to_be_met() -> None:
+    world = a_world(
+        worker("shop/images", {"eu/a": 12}),
+        intents=[
+            capacity("shop/a", demand="10", per_replica="1", mode=Mode.ENFORCE, priority=5),
+            capacity("shop/b", demand="20", per_replica="1", mode=Mode.ENFORCE),
+        ],
+        governance=Governance(ceilings=(("shop", 10),)),
+    )
+    last = world.settle()
+    assert world.replicas("shop/images") == {"eu": 10}
+    assert ready(world, "a") == (Status.TRUE, Reason.AS_DECLARED)
+    assert ready(world, "b") == (Status.FALSE, Reason.CONFLICT)
+    (told,) = {f.message for v in last.verdicts for f in v.findings if f.reason is Reason.CONFLICT}
+    assert told == "shop/images: CapacityIntent shop/a decides by its priority: 10 replicas, not 20"
+
+
+def test_demand_where_the_workload_is_not_deployed_stalls_whoever_asks_for_it_with_what_to_do() -> None:
+    workload = a_workload("shop/cart", {"us/a": 5, "us/b": 5})
+    eu, us = ClusterName("eu"), ClusterName("us")
+    record = Record(workload.ref, need=15, needs=((eu, 5), (us, 10)), former=((eu, 5), (us, 10)))
+    world = a_world(
+        workload,
+        intents=[failover("shop/zone-loss", tolerate={"zone": 1}, mode=Mode.ENFORCE)],
+        records={workload.ref: record},
+    )
+    last = world.settle()
+    assert ready(world, "zone-loss") == (Status.FALSE, Reason.INFEASIBLE)
+    [finding] = [finding for finding in last.findings if finding.reason is Reason.INFEASIBLE]
+    assert "deploy shop/cart in eu, at 0 replicas if need be" in finding.remedies

@@ -102,7 +102,7 @@ def test_load_that_is_never_moved_says_why() -> None:
 def test_the_need_that_counts_is_the_declared_one(mode: Mode) -> None:
     concluded = a_round(capacity("shop/c", demand=16, names=["cart"], mode=mode))
     need = need_of(concluded, concluded.stage.governed[0], concluded.stage.governed[0].rows[0])
-    assert (need.total, need.source) == (16, "CapacityIntent/shop/c spec.demand")
+    assert (need.total, need.source) == (16, "spec.demand")
 
 
 def test_a_collision_is_told_once_by_why_not() -> None:

@@ -225,3 +225,14 @@ def test_a_watch_prints_each_change(sandbox: Sandbox, home: Path, api: Api) -> N
         thread.join()
         process.terminate()
     assert line.split()[:2] == ["nudge", "1"]
+
+
+def test_a_list_is_applied_item_by_item(kubectl: Kubectl) -> None:
+    items = [config_map("one"), config_map("two")]
+    listed = {"apiVersion": "v1", "kind": "List", "items": items}
+    assert kubectl("apply", "-f", "-", stdin=yaml.safe_dump(listed)).count("created") == 2
+
+
+def test_a_kind_that_is_not_there_is_told_by_name(kubectl: Kubectl) -> None:
+    misspelt = {**widget("x"), "kind": "Widgit"}
+    assert 'no matches for kind "Widgit"' in kubectl("apply", "-f", "-", code=1, stdin=yaml.safe_dump(misspelt))

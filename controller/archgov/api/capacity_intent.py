@@ -55,11 +55,17 @@ class DemandSpec(Part):
             "exactly one of static, points and series must be set",
             lambda demand: [demand.static, demand.points, demand.series].count(None) == 2,
         ),
+        Rule(
+            "!has(self.points) || self.points.all(p, self.points.exists_one(q, q.cluster == p.cluster && "
+            "(has(q.zone) ? q.zone : '') == (has(p.zone) ? p.zone : '')))",
+            "points names a place twice; add up what arrives there",
+            lambda demand: len({(p.cluster, p.zone) for p in demand.points or ()}) == len(demand.points or ()),
+        ),
     )
 
     static: Amount | None = Field(default=None, description="One figure for everything, such as 300 requests a second.")
     points: list[PointSpec] | None = Field(
-        default=None, min_length=1, max_length=500, description="A figure for each place where demand arrives."
+        default=None, min_length=1, max_length=200, description="A figure for each place where demand arrives."
     )
     series: SeriesSpec | None = Field(default=None, description="History from which demand is forecast.")
 

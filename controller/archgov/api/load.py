@@ -228,7 +228,9 @@ def _identity(document: Document) -> tuple[str, str, str, str]:
 
 
 def _is_ours(body: Mapping[str, Any]) -> bool:
-    return str(body.get("apiVersion")).partition("/")[0] == GROUP
+    """Whether archgov is meant; a group that is nearly ours is a mistake, not somebody else's."""
+    group = str(body.get("apiVersion")).partition("/")[0]
+    return group == GROUP or GROUP.partition(".")[0] in group.split(".")
 
 
 def _in_namespace(document: Document, namespace: str) -> Document:

@@ -41,10 +41,11 @@ class SpreadSpec(Part):
 class PlacementIntentSpec(IntentSpec):
     """Where workloads may and should be."""
 
-    load: Annotated[Load, Field(strict=False)] = Field(
-        default=Load.PER_DOMAIN,
+    load: Annotated[Load, Field(strict=False)] | None = Field(
+        default=None,
         description="What demand does when replicas move. PerDomain: it stays where it arrives, so replicas stay in "
-        "their cluster. FollowsReplicas: only the total matters (queue workers, batch, behind a global balancer).",
+        "their cluster. FollowsReplicas: only the total matters (queue workers, batch, behind a global balancer). "
+        "Left out: as another intent for the same workload says, else PerDomain.",
     )
     allow: LabelSelector | None = Field(
         default=None,

@@ -283,6 +283,7 @@ def record_body(record: Record, epoch: int = 0) -> Body:
             {"at": timestamp(removal.at), "replicas": removal.replicas} for removal in _latest(record.removals)
         ],
         "reversals": [timestamp(at) for at in record.reversals[-record_kind.REVERSALS :]],
+        "uids": [{"cluster": cluster, "uid": uid} for cluster, uid in record.uids],
         "epoch": epoch,
     }
     return _body(record_kind.NAME, record.workload.namespace, record_name(record.workload), _without_blanks(spec))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from pydantic import Field
 
 from archgov.api.body import read
-from archgov.api.common import ClusterReplicas, Instant, ObjectName, WorkloadKind, fence
+from archgov.api.common import ClusterReplicas, Instant, Name, ObjectName, Word, WorkloadKind, fence
 from archgov.api.instant import unix
 from archgov.api.kind import AGE, READY, REASON, Column, Kind
 from archgov.api.part import Part, Rule, map_by
@@ -34,6 +34,13 @@ class RemovalSpec(Part):
 
     at: Instant = Field(description="When.")
     replicas: int = Field(ge=1, le=2147483647, description="How many.")
+
+
+class ClusterUid(Part):
+    """Which object is meant in one cluster."""
+
+    cluster: Name = Field(description="Name of the MemberCluster.")
+    uid: Word = Field(description="Its uid, as hexadecimal digits.")
 
 
 class WorkloadRecordSpec(Part):
@@ -79,6 +86,12 @@ class WorkloadRecordSpec(Part):
     reversals: list[Instant] = Field(
         default_factory=list, max_length=REVERSALS, description="When somebody took a written value back, oldest first."
     )
+    uids: list[ClusterUid] = Field(
+        default_factory=list,
+        max_length=CLUSTERS,
+        description="uid of the object in each cluster: one that is made anew says nothing of what is needed.",
+        json_schema_extra=map_by("cluster"),
+    )
     epoch: int = Field(default=0, ge=0, description="Of the leadership in which it was written; it only rises.")
 
 
@@ -99,6 +112,7 @@ def parse(body: Mapping[str, Any]) -> Record:
         removals=tuple(Removal(unix(removal.at), removal.replicas) for removal in spec.removals),
         origin=_by_cluster(spec.origin),
         reversals=tuple(unix(at) for at in spec.reversals),
+        uids=tuple((ClusterName(entry.cluster), entry.uid) for entry in spec.uids),
     )
 
 

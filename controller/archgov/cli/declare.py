@@ -14,7 +14,6 @@ from archgov.model.intent import (
     Failback,
     FailoverIntent,
     Intent,
-    Load,
     Mode,
     PlacementIntent,
     Point,
@@ -87,7 +86,7 @@ def _budget(budget: Budget) -> Body:
 
 def _placement(intent: PlacementIntent) -> Body:
     found: Body = {}
-    if intent.load is not Load.PER_DOMAIN:
+    if intent.load is not None:
         found["load"] = intent.load.value
     if intent.allow is not None:
         found["allow"] = _selector(intent.allow)

@@ -19,7 +19,6 @@ from archgov.decide.round import Round, conclude
 from archgov.decide.select import Governed
 from archgov.decide.still import being_answered, need_of, plan_of, why_still
 from archgov.decide.tell import gap_of
-from archgov.decide.words import in_words
 from archgov.model.condition import Reason
 from archgov.model.intent import Intent
 from archgov.model.quantity import counted
@@ -150,7 +149,9 @@ def _workload(concluded: Round, one: Governed[Intent], row: int, every: list[Doc
     return {
         "service": str(fleet_.ref(row)),
         "need": need.total,
-        "because": in_words(need.source).removesuffix(f" ({mine})").replace(" (", " of ").removesuffix(")"),
+        "because": need.source
+        if not need.owner or need.owner == one.name
+        else f"{need.source} of {IntentRef.parse(need.owner)}",
         "at": {fleet_.clusters[k].name: count for k, count in spec.items()},
         "then": change["then"] if change else None,
         "why": list(_why(concluded, one, row, change)),

@@ -9,6 +9,7 @@ import numpy as np
 
 from archgov.decide.explain import followed
 from archgov.decide.round import Round
+from archgov.decide.stage import declared_needs
 from archgov.model.fleet import Fleet, Int64, Level, Reach, Scope
 from archgov.model.quantity import HOURS_A_DAY
 from archgov.optimize.placement import judge
@@ -109,6 +110,7 @@ def matrix(concluded: Round) -> Matrix:
     """What each loss leaves of the workloads that some loss hits worst."""
     stage, fleet = concluded.stage, concluded.stage.snapshot.fleet
     scopes = _scopes(concluded)
+    needs = {**stage.needs, **declared_needs(stage, stage.governed)}
     then, s_of = followed(concluded), {row: s for s, row in enumerate(stage.base.rows)}
     ready = np.zeros(len(fleet.workloads.key), np.int64)
     np.add.at(ready, fleet.standing.workload, fleet.standing.ready)
@@ -118,7 +120,7 @@ def matrix(concluded: Round) -> Matrix:
     order = sorted(standing.tolist(), key=lambda row: (-worst[row], -int(ready[row]), row))
     rows = []
     for row in order[:MOST_ROWS]:
-        need = stage.needs[row].total if row in stage.needs else int(ready[row])
+        need = needs[row].total if row in needs else int(ready[row])
         cells = []
         for scope, domains in scopes:
             before = _share(int(ready[row] - held[scope][row]), need)

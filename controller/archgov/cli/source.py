@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from archgov.api.kind import API_VERSION
 from archgov.api.load import Declared, LoadError, declared, read
 from archgov.api.member_cluster import Member
 from archgov.cli.access import access
@@ -76,9 +77,13 @@ def overlaid(snapshot: Snapshot, files: Iterable[Path], namespace: str, *, prune
     Raises:
         Failure: the files can't be taken as they are.
     """
-    found = declarations(files, snapshot.governance, namespace)
-    if found == Declared():
-        sys.stderr.write("warning: no object of archgov's is in these files; planned is what is declared already\n")
+    paths = list(files)
+    found = declarations(paths, snapshot.governance, namespace)
+    if paths and found == Declared():
+        where = ", ".join(map(str, paths))
+        raise Failure(
+            f"no object of archgov's is in {where}", f"name files whose objects have apiVersion: {API_VERSION}"
+        )
     governance = found.governance or snapshot.governance
     named = {intent.common.ref: intent for intent in found.intents}
     kept = {intent.common.ref: intent for intent in snapshot.intents if not prune}

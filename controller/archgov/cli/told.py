@@ -177,7 +177,7 @@ def _stays(concluded: Round) -> Iterator[Document]:
     for one in stage.of(PlacementIntent):
         staying = [row for row in one.rows if stage.loads.get(row) is Load.PER_DOMAIN]
         spread = [row for row in staying if len(stage.snapshot.fleet.spec_replicas(row)) > 1]
-        if spread and one.intent.load is Load.PER_DOMAIN:
+        if spread and one.intent.load is not Load.FOLLOWS_REPLICAS:
             yield {
                 "reason": Reason.AS_DECLARED.value,
                 "message": f"{counted(len(spread), 'service')} left in place: traffic doesn't follow replicas (load: PerDomain)",

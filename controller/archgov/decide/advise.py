@@ -46,7 +46,7 @@ def most_autonomy(stage: Stage) -> Plan:
 
 
 def _advice(stage: Stage, acting: Plan, one: Governed[Intent]) -> Advice:
-    base = replace(stage.base, problem=replace(stage.base.problem, now=acting.target))
+    base = replace(stage.base, problem=replace(stage.base.problem, now=acting.target), held=acting.target)
     rows = frozenset(one.rows) - stage.contended
     asked = Asked(
         rows=base.rows,

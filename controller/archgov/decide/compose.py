@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from archgov.decide.clause import Clause
 from archgov.decide.need import Need
 from archgov.decide.select import Governed
 from archgov.decide.survive import Floor, floor, tolerated
+from archgov.model.decision import Outcome
 from archgov.model.fleet import Fleet, Int64, Level, Reach
 from archgov.model.intent import FailoverIntent, Intent, Load, PlacementIntent
 from archgov.model.quantity import GIB
@@ -69,11 +71,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The arrays that every problem of a round shares, since only rules and freedom differ between them."""
+    """The arrays that every problem of a round shares, since only rules and freedom differ between them.
+
+    Attributes:
+        held: (S, K) replicas that count as what is had today: in the middle of a move, those from before it.
+    """
 
     fleet: Fleet
     rows: tuple[int, ...]
     problem: Problem
+    held: Int64
 
 
 def frame(snapshot: Snapshot, rows: tuple[int, ...]) -> Frame:
@@ -101,7 +108,23 @@ def frame(snapshot: Snapshot, rows: tuple[int, ...]) -> Frame:
         zone_skew=np.array([fleet.shapes[shape].zone_skew for shape in shapes], np.int64),
         rules=(),
     )
-    return Frame(fleet, rows, problem)
+    return Frame(fleet, rows, problem, _before_moves(snapshot, rows, now))
+
+
+def _before_moves(snapshot: Snapshot, rows: tuple[int, ...], now: Int64) -> Int64:
+    """(S, K) replicas before what open decisions are changing.
+
+    Old and new replicas stand together in the middle of a move; who took that for what is had would never let the old ones go.
+    """
+    s_of = {snapshot.fleet.ref(row): s for s, row in enumerate(rows)}
+    held = now.copy()
+    for one in sorted(snapshot.decisions, key=lambda one: -one.created):  # the oldest begins
+        for action in one.decision.actions if one.decision.outcome is Outcome.APPLYING else ():
+            s, k = s_of.get(action.workload), snapshot.fleet.cluster_row.get(action.cluster)
+            low, high = sorted((action.before, action.after))
+            if s is not None and k is not None and low <= now[s, k] <= high:
+                held[s, k] = action.before
+    return held
 
 
 def hourly_prices(fleet: Fleet) -> Int64:
@@ -153,7 +176,8 @@ def compose(base: Frame, asked: Asked, governed: Iterable[Governed[Intent]]) -> 
                 elif not (row in asked.homing and isinstance(one.intent, FailoverIntent)):
                     # On the way home "no worse than now" would keep what only the failure made good.
                     heard = tuple(rule for rule in found if row not in asked.overruled.get(rule.name, frozenset()))
-                    rules += _none_worse(problem, heard, by_worst=_follows(asked, row))
+                    latitude = _latitude(base, asked, governed, s_of[row], row) if _follows(asked, row) else None
+                    rules += _none_worse(problem, base.held, heard, latitude)
     return replace(problem, rules=tuple(rules))
 
 
@@ -207,14 +231,14 @@ def _quotas(base: Frame, free: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> It
 def _needs(base: Frame, asked: Asked, s: int, row: int) -> Iterable[Rule]:
     need = asked.needs[row]
     ref = base.fleet.ref(row)
-    yield Total(f"{need.source}: {ref} needs {need.total}", s, need.total)
+    yield Total(Clause(f"{need.source}: {ref} needs {need.total}", owner=need.owner), s, need.total)
     if need.cap:
-        yield Ceiling(f"{need.source}: {ref} at most {need.cap}", s, need.cap)
+        yield Ceiling(Clause(f"spec.bounds.max: {ref} at most {need.cap}", owner=need.capped_by), s, need.cap)
     if asked.loads.get(row, Load.PER_DOMAIN) is Load.PER_DOMAIN:
         for k, replicas in need.by_cluster:
             if _is_open(base.fleet, asked, k):
                 name = f"{need.source}: demand of {ref} arrives in {base.fleet.clusters[k].name}"
-                yield AtLeast(name, s, k, replicas)
+                yield AtLeast(Clause(name, owner=need.owner), s, k, replicas)
 
 
 def _standing_rules(base: Frame, asked: Asked, s: int, row: int) -> Iterable[Rule]:
@@ -226,25 +250,48 @@ def _standing_rules(base: Frame, asked: Asked, s: int, row: int) -> Iterable[Rul
     for k, cluster in enumerate(fleet.clusters):
         today = int(problem.now[s, k])
         if k not in exists:
-            yield AtMost(f"{ref} isn't deployed in {cluster.name}", s, k, 0)
+            absent = Clause(
+                f"{ref} isn't deployed in {cluster.name}",
+                unless=f"{ref} were deployed in {cluster.name}",
+                remedy=f"deploy {ref} in {cluster.name}, at 0 replicas if need be",
+            )
+            yield AtMost(absent, s, k, 0)
         elif not _is_open(fleet, asked, k):
-            yield AtMost(f"{cluster.name} isn't seen", s, k, today)
-            yield AtLeast(f"{cluster.name} isn't seen", s, k, today)
+            unseen = Clause(
+                f"{cluster.name} isn't seen",
+                unless=f"{cluster.name} were seen",
+                remedy=f"restore the connection to {cluster.name}",
+            )
+            yield AtMost(unseen, s, k, today)
+            yield AtLeast(unseen, s, k, today)
         elif k not in asked.places.get(row, frozenset(range(len(fleet.clusters)))):
-            yield AtMost(f"spec.target.clusters leaves {ref} in {cluster.name} alone", s, k, today)
-            yield AtLeast(f"spec.target.clusters leaves {ref} in {cluster.name} alone", s, k, today)
+            alone = Clause(
+                f"spec.target.clusters leaves {ref} in {cluster.name} alone",
+                unless=f"spec.target.clusters named {cluster.name}",
+                remedy=f"name {cluster.name} in spec.target.clusters",
+            )
+            yield AtMost(alone, s, k, today)
+            yield AtLeast(alone, s, k, today)
         elif row in asked.held:
-            yield AtLeast(f"nothing of {ref} shrinks while a cluster of it isn't seen", s, k, today)
+            held = f"nothing of {ref} shrinks while a cluster of it isn't seen"
+            yield AtLeast(Clause(held, unless=f"every cluster of {ref} were seen"), s, k, today)
         elif row in asked.returning:
             home = asked.returning[row].get(k, 0)
-            yield AtLeast(f"failback of {ref}", s, k, home)
+            failback = Clause(f"failback of {ref}", unless=f"the failback of {ref} were over")
+            yield AtLeast(failback, s, k, home)
             # An enforced intent may need more by now than stood there before the failure.
             if not any(row in rows for rows in asked.full.values()):
-                yield AtMost(f"failback of {ref}", s, k, home)
-        elif row not in asked.moves and _follows(asked, row) and (need.total >= now or row in asked.growing):
-            yield AtLeast(f"no intent may move {ref}", s, k, today)
-        elif row not in asked.moves and _follows(asked, row) and row not in asked.growing:
-            yield AtMost(f"no intent may move {ref}", s, k, today)
+                yield AtMost(failback, s, k, home)
+        elif row not in asked.moves and _follows(asked, row):
+            fixed = Clause(
+                f"no intent may move {ref}",
+                unless=f"an intent let {ref} move (load: FollowsReplicas)",
+                remedy=f"let an intent with load: FollowsReplicas govern {ref}",
+            )
+            if need.total >= now or row in asked.growing:
+                yield AtLeast(fixed, s, k, today)
+            else:
+                yield AtMost(fixed, s, k, today)
 
 
 def _is_open(fleet: Fleet, asked: Asked, k: int) -> bool:
@@ -273,7 +320,7 @@ def _declared(base: Frame, asked: Asked, governed: Governed[Intent], s: int, row
                 base,
                 floor(base.fleet, intent, asked.needs[row], load, loss),
                 s,
-                f"{governed.name} {loss.path}: {ref} survives the loss of {loss.what}",
+                Clause(f"{loss.path}: {ref} survives the loss of {loss.what}", owner=governed.name),
             )
         )
     return ()
@@ -290,15 +337,16 @@ def _placement(base: Frame, governed: Governed[Intent], intent: PlacementIntent,
                 if selector.matches(fleet.domain_labels(j)) is not wanted
             }
             allowed = tuple(k for k in range(len(fleet.clusters)) if k not in bad)
-            yield Allowed(f"{governed.name} spec.{word} ({selector})", s, allowed)
+            yield Allowed(Clause(f"spec.{word} ({selector})", owner=governed.name), s, allowed)
     for number, spread in enumerate(intent.spread):
         scopes = _scopes(fleet, spread.level, governed)
         if spread.max_share < 100:
-            name = f"{governed.name} spec.spread[{number}].maxShare={spread.max_share}% by {spread.level}"
+            share = f"spec.spread[{number}].maxShare={spread.max_share}% by {spread.level}"
+            name = Clause(share, owner=governed.name)
             yield from (MaxShare(name, s, domains, spread.max_share) for domains in scopes)
         if spread.min_domains:
-            name = f"{governed.name} spec.spread[{number}].minDomains={spread.min_domains} {spread.level}s"
-            yield MinDomains(name, s, scopes, spread.min_domains)
+            least = f"spec.spread[{number}].minDomains={spread.min_domains} {spread.level}s"
+            yield MinDomains(Clause(least, owner=governed.name), s, scopes, spread.min_domains)
 
 
 def _scopes(fleet: Fleet, level: Level, governed: Governed[Intent]) -> tuple[tuple[int, ...], ...]:
@@ -323,26 +371,68 @@ def _floor(base: Frame, floor: Floor, s: int, name: str) -> Iterable[Rule]:
             yield AtLeast(name, s, k, replicas)
 
 
-def _none_worse(problem: Problem, rules: tuple[Rule, ...], *, by_worst: bool) -> Iterable[Rule]:
-    """Rules of one intent about one workload as far as they hold today.
+@dataclass(frozen=True, slots=True)
+class Latitude:
+    """Where a workload whose load follows it may stand, and how many replicas there are to be placed."""
+
+    clusters: frozenset[int]
+    replicas: int
+
+    def best(self, problem: Problem, losses: list[Survive]) -> int:
+        """No placement leaves more than this after the worst of some losses of whole clusters.
+
+        The worst loss takes at least the average one: replicas · (losses that a cluster is part of) / losses.
+        """
+        taken = [self.clusters.intersection(problem.cluster[list(rule.lost)].tolist()) for rule in losses]
+        struck = [some for some in taken if some]
+        least = min((sum(k in some for some in struck) for k in self.clusters), default=0)
+        return self.replicas - -(-self.replicas * least // len(struck)) if struck else self.replicas
+
+
+def _latitude(base: Frame, asked: Asked, governed: Iterable[Governed[Intent]], s: int, row: int) -> Latitude:
+    fleet = base.fleet
+    clusters = {k for k in fleet.spec_replicas(row) if _is_open(fleet, asked, k)}
+    for one in governed:
+        if isinstance(one.intent, PlacementIntent) and row in asked.full.get(one.name, frozenset()):
+            for rule in _placement(base, one, one.intent, s):
+                if isinstance(rule, Allowed):
+                    clusters &= set(rule.clusters)
+    return Latitude(frozenset(clusters), max(asked.needs[row].total, int(base.held[s].sum())))
+
+
+def _none_worse(problem: Problem, n: Int64, rules: tuple[Rule, ...], latitude: Latitude | None) -> Iterable[Rule]:
+    """Rules of one intent about one workload as far as they hold today. n: (S, K) replicas that count as today's.
 
     Where load follows replicas, survival counts by the worst loss, not loss by loss: else a workload that stands in one wrong
-    place, and so survives the loss of every right one, would have to be doubled to move.
+    place, and so survives the loss of every right one, would have to be doubled to move. Nor does it count beyond what as many
+    replicas can reach where the workload may stand: an intent that doesn't act must not make others add replicas for it.
+
+    Args:
+        latitude: where load follows replicas; None elsewhere.
     """
-    n = problem.now
     survivors = [rule for rule in rules if isinstance(rule, Survive)]
     left = {rule: int(n[rule.s].sum()) - judge.at_most(problem, rule.s, rule.lost, n[rule.s]) for rule in survivors}
     worst = min(left.values(), default=0)
+    whole = [rule for rule in survivors if _takes_whole_clusters(problem, rule)]
+    best = latitude.best(problem, whole) if latitude else 0
     for rule in rules:
         if isinstance(rule, Survive):
-            yield replace(rule, floor=min(rule.floor, worst if by_worst else left[rule]))
+            if latitude is None:
+                yield replace(rule, floor=min(rule.floor, left[rule]))
+            else:
+                yield replace(rule, floor=max(0, min(rule.floor, worst, best if rule in whole else worst)))
         else:
-            yield from _no_worse(problem, rule)
+            yield from _no_worse(problem, n, rule)
 
 
-def _no_worse(problem: Problem, rule: Rule) -> tuple[Rule, ...]:
+def _takes_whole_clusters(problem: Problem, rule: Survive) -> bool:
+    lost = set(rule.lost)
+    struck = {int(problem.cluster[j]) for j in lost}
+    return all(j in lost for j, k in enumerate(problem.cluster.tolist()) if k in struck)
+
+
+def _no_worse(problem: Problem, n: Int64, rule: Rule) -> tuple[Rule, ...]:
     """A rule that may not be mended here: it only asks that nothing gets worse than today."""
-    n = problem.now
     match rule:
         case Allowed(s=s, clusters=clusters):
             astray = int(sum(n[s, k] for k in range(n.shape[1]) if k not in clusters))

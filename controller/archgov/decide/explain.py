@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archgov.decide.alone import alone
+from archgov.decide.clause import clause
 from archgov.decide.compose import fitting
 from archgov.decide.place import Place
 from archgov.decide.plan import Engine, Plan
 from archgov.decide.round import Round
 from archgov.decide.select import Governed
 from archgov.decide.still import plan_of, why_still
-from archgov.decide.words import in_words, way_out
+from archgov.decide.words import way_out
 from archgov.model.decision import Decision, Outcome
 from archgov.model.fleet import Fleet, Int64
 from archgov.model.intent import Intent, Mode
@@ -255,7 +256,7 @@ def _in_vain(fleet: Fleet, row: int, less: Int64) -> bool:
 def _reasons(ref: WorkloadRef, problem: Problem, s: int, before: Int64, more: int) -> tuple[str, ...]:
     """Declared requirements that the former placement breaks; without any, what is gained."""
     wrong = [v for v in violated(alone(problem, s), before[s : s + 1]) if v.kind not in _PHYSICAL]
-    found = tuple(dict.fromkeys(_of_itself(in_words(v.rule), str(ref)) for v in wrong))
+    found = tuple(dict.fromkeys(_of_itself(clause(v.rule).told, str(ref)) for v in wrong))
     if found:
         return found
     return (f"saves {usd_a_day(-more)}",) if more < 0 else ("makes room for others",)
@@ -365,7 +366,7 @@ def _conflict(fleet: Fleet, plan: Plan, problem: Problem, engine: Engine) -> tup
     """What stands against the last rule of a problem, then what would end that."""
     asked = problem.rules[-1].name
     for conflict in explain_infeasible(problem, limits=engine.limits, seed=engine.seed):
-        against = dict.fromkeys(in_words(rule) for rule in conflict.rules if rule != asked)
+        against = dict.fromkeys(clause(rule).told for rule in conflict.rules if rule != asked)
         ways = (way_out(fleet, plan.asked.rows, problem, way) for way in conflict.relaxations if way.rule != asked)
         return tuple(against), tuple(dict.fromkeys(ways))
     return ("the optimiser ran out of work before it knew",), ("raise Fleet.spec.optimizer.maxNodes",)

@@ -21,9 +21,11 @@ def why(stage: Stage, owner: Governed[Intent], row: int, planned: Need, replicas
     if row in stage.home.returning:
         return "failback"
     guard = stage.first_of(row, FailoverIntent)
-    # More than is needed stands for survival alone: what an intent that doesn't act has today isn't taken from it.
+    # More than is needed stands for survival alone.
     beyond = replicas > planned.total and guard is not None and guard.name != owner.name
-    return _of_itself(stage, owner, row) + (f"; survives losses as today: {guard.name}" if beyond and guard else "")
+    return _of_itself(stage, owner, row) + (
+        f"; more than needed for {guard.intent.common.ref}" if beyond and guard else ""
+    )
 
 
 def _of_itself(stage: Stage, owner: Governed[Intent], row: int) -> str:

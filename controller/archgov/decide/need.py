@@ -32,13 +32,16 @@ class Need:
     Attributes:
         total: replicas in all.
         by_cluster: (row of cluster, replicas) that must be where demand arrives; empty when only the total matters.
-        source: where the number comes from, in words. cap: replicas at most, 0 for no bound.
+        source: where the number comes from, in words. owner: key of the intent that declares it, "" where none does.
+        cap: replicas at most, 0 for no bound. capped_by: key of the intent that says so.
     """
 
     total: int
     by_cluster: tuple[tuple[int, int], ...] = ()
     source: str = "recorded"
+    owner: str = ""
     cap: int = 0
+    capped_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,21 @@ def is_contended(record: Record, now: int) -> bool:
 
 
 def loads(placements: Iterable[Governed[PlacementIntent]]) -> Mapping[int, Load]:
-    """What demand does when replicas move, by row of workload; where intents disagree the safer PerDomain counts."""
-    found: dict[int, Load] = {}
+    """What demand does when replicas move, by row of workload, as intents say it; PerDomain where none does.
+
+    It is a fact, so whoever may act is asked first, then the more important one; among equals the safer PerDomain counts.
+    """
+    found: dict[int, tuple[tuple[bool, int], Load]] = {}
     for governed in placements:
-        intent = governed.intent
-        for row in governed.rows:
-            found[row] = intent.load if found.get(row, intent.load) is intent.load else Load.PER_DOMAIN
-    return found
+        if (load := governed.intent.load) is not None:
+            weight = (governed.enforced, governed.priority)
+            for row in governed.rows:
+                known, said = found.get(row, (weight, load))
+                if weight > known or (weight == known and said is not Load.PER_DOMAIN):
+                    found[row] = (weight, load)
+                else:
+                    found.setdefault(row, (known, said))
+    return {row: load for row, (_, load) in found.items()}
 
 
 def recorded_needs(snapshot: Snapshot, kept: tuple[Record, ...], rows: tuple[int, ...]) -> dict[int, Need]:
@@ -103,8 +114,9 @@ def demanded_need(snapshot: Snapshot, governed: Governed[CapacityIntent], row: i
     outlook = outlooks(snapshot, intent)
     if isinstance(outlook, Finding):
         return outlook
-    name = f"{governed.name} spec.demand"
-    places = {look.place: _replicas(intent, look.amount) for look in outlook}
+    places: dict[str, int] = {}
+    for look in outlook:
+        places[look.place] = places.get(look.place, 0) + _replicas(intent, look.amount)
     total = sum(places.values())
     unknown = [place for place in places if place and _cluster_of(snapshot, place) is None]
     if unknown:
@@ -124,14 +136,41 @@ def demanded_need(snapshot: Snapshot, governed: Governed[CapacityIntent], row: i
             f"{snapshot.fleet.ref(row)}: demand needs {counted(clamped, 'replica')}, spec.bounds.max allows {intent.maximum}",
             (intent.common.ref,),
             snapshot.fleet.ref(row),
-            remedies=(f"raise spec.bounds.max to {clamped}", "raise spec.perReplica", "lower spec.headroom"),
+            remedies=(
+                f"raise spec.bounds.max to {clamped} or more",
+                "raise spec.perReplica",
+                *(("lower spec.headroom",) if intent.headroom else ()),
+            ),
             stalls=True,
         )
     by_cluster: dict[int, int] = {}
     for place, replicas in places.items():
         if place and (cluster := _cluster_of(snapshot, place)) is not None:
             by_cluster[cluster] = by_cluster.get(cluster, 0) + replicas
-    return Need(clamped, tuple(sorted(by_cluster.items())), name, intent.maximum)
+    return Need(
+        total=clamped,
+        by_cluster=tuple(sorted(by_cluster.items())),
+        source="spec.demand",
+        owner=governed.name,
+        cap=intent.maximum,
+        capped_by=governed.name if intent.maximum else "",
+    )
+
+
+def larger(one: Need, other: Need) -> Need:
+    """What meets both of two needs that count alike; the tighter cap stays."""
+    first = max(one, other, key=lambda need: (need.total, need is one))
+    places = dict(one.by_cluster)
+    for k, replicas in other.by_cluster:
+        places[k] = max(places.get(k, 0), replicas)
+    capped = min((need for need in (one, other) if need.cap), key=lambda need: need.cap, default=first)
+    return replace(
+        first,
+        total=max(first.total, sum(places.values())),
+        by_cluster=tuple(sorted(places.items())),
+        cap=capped.cap,
+        capped_by=capped.capped_by,
+    )
 
 
 def outlooks(snapshot: Snapshot, intent: CapacityIntent) -> tuple[Outlook, ...] | Finding:
@@ -190,6 +229,7 @@ def first_record(snapshot: Snapshot, row: int, need: Need) -> Record:
         need=need.total,
         needs=_named(snapshot, dict(need.by_cluster) or spec),
         former=_named(snapshot, spec),
+        uids=tuple((snapshot.fleet.clusters[k].name, fleet.uid(row, k)) for k in sorted(spec)),
     )
 
 
@@ -222,6 +262,10 @@ def _after_foreign_changes(snapshot: Snapshot, record: Record) -> Record:
     row = snapshot.fleet.row(record.workload)
     if row is None:
         return record
+    uids = {snapshot.fleet.clusters[k].name: snapshot.fleet.uid(row, k) for k in snapshot.fleet.spec_replicas(row)}
+    renewed = {cluster for cluster, uid in record.uids if uids.get(cluster, uid) != uid and _is_seen(snapshot, cluster)}
+    if renewed and all(cluster in renewed or cluster not in uids for cluster, _ in record.uids):
+        return _begun_anew(snapshot, row, record)
     now = {snapshot.fleet.clusters[cluster].name: n for cluster, n in snapshot.fleet.spec_replicas(row).items()}
     former, pending, written, needs = map(dict, (record.former, record.pending, record.written, record.needs))
     need, reversals = record.need, list(record.reversals)
@@ -229,6 +273,11 @@ def _after_foreign_changes(snapshot: Snapshot, record: Record) -> Record:
     expected = {**dict.fromkeys(now, 0), **former, **written}
     for cluster, value in sorted(expected.items()):
         seen = now.get(cluster)
+        if seen is not None and cluster in renewed:
+            # An object that somebody made anew says nothing of what is needed.
+            pending.pop(cluster, None)
+            (written if cluster in written else former)[cluster] = seen
+            continue
         if seen is None or not _is_seen(snapshot, cluster) or seen == pending.get(cluster, value):
             if seen == value:
                 pending.pop(cluster, None)
@@ -253,7 +302,14 @@ def _after_foreign_changes(snapshot: Snapshot, record: Record) -> Record:
         written=tuple(sorted(written.items())),
         pending=tuple(sorted(pending.items())),
         reversals=tuple(at for at in reversals if snapshot.seconds - at < CONTENTION_WINDOW),
+        uids=tuple(sorted({**dict(record.uids), **uids}.items())),
     )
+
+
+def _begun_anew(snapshot: Snapshot, row: int, record: Record) -> Record:
+    """The record of a workload of which nothing that was known is left: it is another one of the same name."""
+    fresh = first_record(snapshot, row, _recorded(snapshot, row, None))
+    return replace(fresh, removals=record.removals)
 
 
 def _is_seen(snapshot: Snapshot, cluster: ClusterName) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archgov.decide.alone import alone, shares
+from archgov.decide.clause import clause
 from archgov.decide.compose import Asked, Frame, compose
 from archgov.decide.need import Need
 from archgov.decide.select import Governed
@@ -16,6 +17,7 @@ from archgov.model.condition import Reason
 from archgov.model.decision import Finding, merged
 from archgov.model.fleet import Int64
 from archgov.model.intent import Intent
+from archgov.model.ref import IntentRef
 from archgov.optimize.placement.conflict import Conflict, Relaxation, explain_infeasible
 from archgov.optimize.placement.judge import broken, cost, violated
 from archgov.optimize.placement.problem import (
@@ -171,8 +173,11 @@ def _give_way(
         if rule.name in names
         for s in (_everybody(problem, rule) if only is None else (only,))
     } & set(asked.free)
-    involved = [one for one in governed if any(rule.startswith(f"{one.name} ") for rule in conflict.rules)]
-    finding = _collision(base, conflict, involved, concerned, problem)
+    owners = {clause(rule).owner for rule in conflict.rules}
+    involved = [one for one in governed if one.name in owners]
+    # Where only machines stand against a recorded need, it concerns whoever asks for something there.
+    asking = [one for one in governed if concerned & asked.full.get(one.name, frozenset())]
+    finding = _collision(base, conflict, involved or asking, concerned, problem)
     for one in _least_first(asked, involved, concerned):
         rows = concerned & set(one.rows)
         in_full = bool(rows & asked.full.get(one.name, frozenset()))
@@ -199,8 +204,8 @@ def _least_first(asked: Asked, involved: list[Governed[Intent]], concerned: set[
 
 def _overruled(asked: Asked, one: Governed[Intent], conflict: Conflict, rows: set[int]) -> Asked:
     """The same question, in which one rule of an intent doesn't count for some rows; where they may stand at all goes last."""
-    mine = [rule for rule in conflict.rules if rule.startswith(f"{one.name} ")]
-    least = min(mine, key=lambda rule: (rule.startswith((f"{one.name} spec.allow", f"{one.name} spec.deny")), rule))
+    mine = [rule for rule in map(clause, conflict.rules) if rule.owner == one.name]
+    least = min(mine, key=lambda rule: (rule.what.startswith(("spec.allow", "spec.deny")), rule))
     known = asked.overruled.get(least, frozenset())
     return replace(asked, overruled={**asked.overruled, least: known | rows})
 
@@ -217,7 +222,7 @@ def _without(asked: Asked, one: Governed[Intent], rows: set[int], today: dict[in
     full = {**asked.full, one.name: asked.full[one.name] - rows}
     governed = {row for some in full.values() for row in some} | set(asked.returning)
     placed = {row for name, some in full.items() if name.startswith("PlacementIntent/") for row in some}
-    declared = {row: today[row] for row in rows if asked.needs[row].source.startswith(one.name)}
+    declared = {row: today[row] for row in rows if asked.needs[row].owner == one.name}
     return replace(
         asked,
         full=full,
@@ -232,13 +237,14 @@ def _collision(
 ) -> Finding:
     refs = [base.fleet.ref(row) for row in sorted(concerned)]
     who = ", ".join(map(str, refs[:3])) + (f" and {len(refs) - 3} more" if len(refs) > 3 else "")
-    mine = f"{involved[0].name} " if len(involved) == 1 else ""
-    told = "; ".join(rule.removeprefix(mine) for rule in conflict.rules)
+    rules_told = [clause(rule) for rule in conflict.rules]
+    told = "; ".join(rule.what if len(involved) == 1 else rule.told for rule in rules_told)
     many = len(conflict.rules) > 1
     what = f"{len(conflict.rules)} requirements collide" if many else "one requirement can't hold"
     message = f"{who}: {what}: {told}"
     rules = [rule for rule in problem.rules if rule.name in conflict.rules]
-    remedies = [_remedy(base, relaxation, is_clear=len(involved) == 1) for relaxation in conflict.relaxations]
+    found = [_remedy(base, relaxation, is_clear=len(involved) == 1) for relaxation in conflict.relaxations]
+    remedies = list(dict.fromkeys(found))
     if len({one.priority for one in involved}) < len(involved):
         remedies.append("raise spec.priority of the one that matters more")
     if any(isinstance(rule, AtLeast) for rule in rules) and any(isinstance(rule, Allowed) for rule in rules):
@@ -258,8 +264,11 @@ def _collision(
 
 def _remedy(base: Frame, relaxation: Relaxation, *, is_clear: bool) -> str:
     """A way out in the words of those who declared the rule; whose it is, unless that is clear."""
-    owner, _, what = relaxation.rule.partition(" ")
-    field, of = what.split("=")[0].split(" ")[0], "" if is_clear else f" in {owner}"
+    rule = clause(relaxation.rule)
+    if rule.remedy:
+        return rule.remedy
+    field = rule.what.partition("=")[0].partition(" ")[0]
+    of = "" if is_clear or not rule.owner else f" in {IntentRef.parse(rule.owner)}"
     match relaxation.kind:
         case "MinDomains":
             return f"{field}={relaxation.to}{of} would hold"
@@ -268,9 +277,9 @@ def _remedy(base: Frame, relaxation: Relaxation, *, is_clear: bool) -> str:
         case "Allowed":
             return f"allow {base.fleet.clusters[relaxation.to].name} too{of}"
         case "Capacity" | "Quota" | "Fit" | "AtMost":
-            return f"{relaxation.rule}: {relaxation.to - relaxation.before} more would do"
+            return f"{rule.told}: {relaxation.to - relaxation.before} more would do"
         case _:
-            return f"{relaxation.rule}: {relaxation.to} instead of {relaxation.before} would hold"
+            return f"{rule.what}{of}: {relaxation.to} instead of {relaxation.before} would hold"
 
 
 def _cuts_a_cluster(problem: Problem, rule: Survive) -> bool:

@@ -171,7 +171,7 @@ def _owner(stage: Stage, asked: Asked, row: int, s: int, target: Int64) -> str:
         "capacity": stage.first_of(row, CapacityIntent, enforced=not homing),
         "failover": stage.first_of(row, FailoverIntent, enforced=not homing),
     }
-    if homing or (grows > 0 and not asked.needs[row].source.startswith("CapacityIntent")):
+    if homing or (grows > 0 and not asked.needs[row].owner):
         order = ("failover", "capacity", "placement")
     elif grows:
         order = ("capacity", "failover", "placement")

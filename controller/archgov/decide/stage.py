@@ -9,7 +9,7 @@ from archgov.decide.compose import Asked, Frame, compose, frame
 from archgov.decide.failback import Homecoming, homecoming
 from archgov.decide.failover import Answer, answer, residency
 from archgov.decide.loss import losses, lost_domains, lost_now
-from archgov.decide.need import Need, demanded_need, is_contended, loads, recorded_needs, records
+from archgov.decide.need import Need, demanded_need, is_contended, larger, loads, recorded_needs, records
 from archgov.decide.plan import Engine
 from archgov.decide.select import Governed, I, Selection, of_kind, select
 from archgov.decide.survive import refused
@@ -170,15 +170,17 @@ def acting_question(stage: Stage) -> Asked:
 
 
 def declared_needs(stage: Stage, governed: tuple[Governed[Intent], ...]) -> dict[int, Need]:
-    """Needs that CapacityIntents declare; of several for one workload the most important counts."""
-    found: dict[int, Need] = {}
+    """Needs that CapacityIntents declare; of several for one workload the most important counts, among equals the larger."""
+    found: dict[int, tuple[int, Need]] = {}
     for one in of_kind(governed, CapacityIntent):
         for row in one.rows:
-            if row not in found:
-                need = demanded_need(stage.snapshot, one, row, stage.needs[row])
-                if isinstance(need, Need):
-                    found[row] = in_place(stage, row, need)
-    return found
+            need = demanded_need(stage.snapshot, one, row, stage.needs[row])
+            if not isinstance(need, Need):
+                continue
+            priority, known = found.get(row, (one.priority, need))
+            if priority == one.priority:
+                found[row] = priority, larger(known, need)
+    return {row: in_place(stage, row, need) for row, (_, need) in found.items()}
 
 
 def in_place(stage: Stage, row: int, need: Need) -> Need:

@@ -60,6 +60,7 @@ def why_still(concluded: Round, one: Governed[Intent], row: int) -> tuple[str, .
             [
                 *(finding.message for finding in _about(concluded, one, row)),
                 *_failed_over(concluded, row),
+                *_beyond_need(concluded, one, row),
                 *_held(concluded, row),
             ]
         )
@@ -105,6 +106,17 @@ def _failed_over(concluded: Round, row: int) -> Iterator[str]:
         well_since = max((loss.ended for loss in stage.home.remembered), default=0)
         left = max(0, well_since + soak - stage.snapshot.seconds)
         yield f"failed over; it returns in {duration(left)} if all stays well (spec.failback.soak {duration(soak)})"
+
+
+def _beyond_need(concluded: Round, one: Governed[Intent], row: int) -> Iterator[str]:
+    """What replicas beyond the need are for."""
+    stage, plan = concluded.stage, plan_of(concluded, one)
+    guard = stage.first_of(row, FailoverIntent)
+    if plan is None or guard is None or guard.name == one.name or row not in stage.base.rows:
+        return
+    total, need = int(plan.target[stage.base.rows.index(row)].sum()), need_of(concluded, one, row)
+    if total > need.total:
+        yield f"{total} stand and {need.total} are needed: the rest survives losses, as {guard.intent.common.ref} asks"
 
 
 def _held(concluded: Round, row: int) -> Iterator[str]:

@@ -12,10 +12,10 @@ from archgov.decide.need import outlooks
 from archgov.decide.plan import Plan
 from archgov.decide.release import Released
 from archgov.decide.select import Governed
-from archgov.decide.stage import Stage
+from archgov.decide.stage import Stage, declared_needs
 from archgov.decide.survive import Loss, floor, tolerated
 from archgov.decide.tell import change, conditions, gap_of
-from archgov.model.condition import Condition
+from archgov.model.condition import Condition, Reason
 from archgov.model.decision import Decision, Finding, Outcome, merged
 from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Mode
@@ -34,7 +34,7 @@ class Verdict:
     Attributes:
         waits: something of its plan is not observed yet. moves: replicas that its plan adds, moves or takes away.
         cost_before, cost_after: micro-USD per hour of its workloads. gap: of the plan it stands in, None without one.
-        need: replicas planned for a CapacityIntent's workloads.
+        need, planned: replicas that a CapacityIntent asks for, and that its workloads get.
         survivable: (losses survived, losses tolerated) of a FailoverIntent.
     """
 
@@ -52,6 +52,7 @@ class Verdict:
     decision: Decision | None
     findings: tuple[Finding, ...]
     need: int | None = None
+    planned: int | None = None
     forecast_error: str = ""
     coverage: str = ""
     survivable: tuple[int, int] | None = None
@@ -71,12 +72,12 @@ def verdict(
     """The verdict on one intent from all that a round found."""
     common = one.intent.common
     mine = next((item for item in advice if item.governed.name == one.name), None)
-    every = merged((*findings, *(mine.plan.findings if mine else ())))
+    plan = mine.plan if mine else acting
+    every = merged((*findings, *(mine.plan.findings if mine else ()), *_outvoted(stage, one, plan)))
     about = tuple(finding for finding in every if common.ref in finding.about)[:MOST_FINDINGS]
     before = target if mine else stage.base.problem.now
     after = mine.plan.target if mine else target
     s_of = {row: s for s, row in enumerate(stage.base.rows)}
-    plan = mine.plan if mine else acting
     # Where its word didn't count, what changes isn't its doing.
     heard = frozenset(one.rows) if plan is None else plan.asked.full.get(one.name, frozenset()) | plan.asked.held
     rows = [s_of[row] for row in one.rows if row in s_of and (row in heard or not any(f.stalls for f in about))]
@@ -98,7 +99,8 @@ def verdict(
         gap=gap_of(plan) if plan else None,
         decision=decision,
         findings=about,
-        need=_need(stage, one, mine, acting),
+        need=_need(stage, one),
+        planned=int(after[rows].sum()) if isinstance(one.intent, CapacityIntent) else None,
         survivable=_survivable(stage, one, target),
         failed_over=_failed_over(stage, one),
         **_forecast(stage, one),
@@ -162,12 +164,27 @@ def _short(finding: Finding) -> str:
     return f"{finding.reason}: {told}"[:LONGEST]
 
 
-def _need(stage: Stage, one: Governed[Intent], mine: Advice | None, acting: Plan | None) -> int | None:
+def _need(stage: Stage, one: Governed[Intent]) -> int | None:
+    """Replicas that a CapacityIntent itself asks for, whatever others do."""
     if not isinstance(one.intent, CapacityIntent):
         return None
-    asked = mine.plan.asked if mine else acting.asked if acting else None
-    needs = asked.needs if asked else stage.needs
+    needs = {**stage.needs, **declared_needs(stage, (one,))}
     return sum(needs[row].total for row in one.rows if row in needs)
+
+
+def _outvoted(stage: Stage, one: Governed[Intent], plan: Plan | None) -> tuple[Finding, ...]:
+    """Where a plan answers another CapacityIntent's lower demand."""
+    if plan is None or not isinstance(one.intent, CapacityIntent) or one.intent.common.suspend:
+        return ()
+    own, found = declared_needs(stage, (one,)), []
+    for row in one.rows:
+        asked = plan.asked.needs.get(row)
+        if row in own and asked is not None and asked.owner not in ("", one.name) and asked.total < own[row].total:
+            ref = stage.snapshot.fleet.ref(row)
+            told = f"{ref}: {IntentRef.parse(asked.owner)} decides by its priority: {asked.total} replicas, not {own[row].total}"
+            remedies = ("raise spec.priority of the one that matters more", "let one intent declare its demand")
+            found.append(Finding(Reason.CONFLICT, told, (one.intent.common.ref,), ref, remedies, stalls=True))
+    return tuple(found)
 
 
 def _forecast(stage: Stage, one: Governed[Intent]) -> dict[str, str]:

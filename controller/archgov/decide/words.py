@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from archgov.decide.clause import Clause, clause
 from archgov.model.fleet import Fleet
 from archgov.model.quantity import GIB, counted
-from archgov.model.ref import IntentRef
 from archgov.optimize.placement.conflict import Relaxation
 from archgov.optimize.placement.problem import (
     Allowed,
     AtLeast,
-    AtMost,
     Capacity,
     Ceiling,
     Fit,
@@ -23,14 +22,6 @@ from archgov.optimize.placement.problem import (
 )
 
 
-def in_words(rule: str) -> str:
-    """A rule's name as people say it: what is asked, then who asks it."""
-    owner, _, what = rule.partition(" ")
-    if owner.count("/") != 2 or not what:
-        return rule
-    return f"{what} ({IntentRef.parse(owner.removesuffix(':'))})"
-
-
 def way_out(fleet: Fleet, rows: tuple[int, ...], problem: Problem, way: Relaxation) -> str:
     """What would have to be true for a rule to let something pass; it ends the sentence "it would be chosen if …".
 
@@ -38,10 +29,13 @@ def way_out(fleet: Fleet, rows: tuple[int, ...], problem: Problem, way: Relaxati
         rows: workloads of the problem, by their place in it.
     """
     rule = next(rule for rule in problem.rules if rule.name == way.rule)
+    name = clause(rule.name)
+    if name.unless:
+        return name.unless
     more = way.to - way.before
     match rule:
         case Allowed():
-            return f"{fleet.clusters[way.to].name} were allowed: {in_words(rule.name)}"
+            return f"{fleet.clusters[way.to].name} were allowed: {name.told}"
         case Capacity(k=k, p=p):
             return f"{fleet.clusters[k].name} had {_amount(fleet.resources[p], more)} more"
         case Quota(p=p):
@@ -55,39 +49,23 @@ def way_out(fleet: Fleet, rows: tuple[int, ...], problem: Problem, way: Relaxati
 def _other_number(fleet: Fleet, ref: str, rule: Rule, way: Relaxation) -> str:
     """A way out for a rule that names one workload."""
     replicas = f"{counted(way.to, 'replica')} instead of {way.before}"
-    source = in_words(rule.name.partition(": ")[0])
+    name = clause(rule.name)
+    source = Clause(name.what.partition(": ")[0], owner=name.owner).told
     match rule:
         case Total():
             return f"{ref} needed {replicas}: {source}"
         case Ceiling():
             return f"{ref} were allowed {replicas}: {source}"
         case MaxShare() if way.before:
-            return f"{in_words(rule.name)} were {way.to}% instead"
+            return f"{name.told} were {way.to}% instead"
         case MinDomains():
-            return f"{in_words(rule.name)} were {way.to} instead"
+            return f"{name.told} were {way.to} instead"
         case Survive():
-            return f"{in_words(rule.name)} with {replicas}"
-        case AtMost(k=k) | AtLeast(k=k):
-            return _in_cluster(ref, fleet.clusters[k].name, rule.name, replicas)
+            return f"{name.told} with {replicas}"
+        case AtLeast(k=k):
+            return f"demand of {ref} in {fleet.clusters[k].name} needed {replicas}: {source}"
         case _:
-            return f"it gave way: {in_words(rule.name)}"
-
-
-def _in_cluster(ref: str, cluster: str, rule: str, replicas: str) -> str:
-    """A way out for a rule about one cluster; most of them end with what they stand for, not with a number."""
-    ends = {
-        f"{ref} isn't deployed in {cluster}": f"{ref} were deployed in {cluster}",
-        f"{cluster} isn't seen": f"{cluster} were seen",
-        f"spec.target.clusters leaves {ref} in {cluster} alone": f"spec.target.clusters named {cluster}",
-        f"nothing of {ref} shrinks while a cluster of it isn't seen": f"every cluster of {ref} were seen",
-        f"failback of {ref}": f"the failback of {ref} were over",
-        f"no intent may move {ref}": f"an intent let {ref} move (load: FollowsReplicas)",
-    }
-    if rule in ends:
-        return ends[rule]
-    if f"demand of {ref} arrives" in rule:
-        return f"demand of {ref} in {cluster} needed {replicas}: {in_words(rule.partition(': ')[0])}"
-    return f"{in_words(rule)} with {replicas}"
+            return f"it gave way: {name.told}"
 
 
 def _amount(resource: str, amount: int) -> str:

@@ -110,7 +110,7 @@ def _intent(verdict: Verdict, body: Json, snapshot: Snapshot, trace: str) -> dic
         moves=verdict.moves,
         cost=(verdict.cost_before, verdict.cost_after),
         need=verdict.need,
-        planned=verdict.need,
+        planned=verdict.planned,
         forecast_error=verdict.forecast_error,
         coverage=verdict.coverage,
         survivable=verdict.survivable,

@@ -101,10 +101,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class PlacementIntent:
-    """Where workloads may and should be."""
+    """Where workloads may and should be. load: None where it doesn't say."""
 
     common: Common
-    load: Load = Load.PER_DOMAIN
+    load: Load | None = None
     allow: Selector | None = None
     deny: Selector | None = None
     spread: tuple[Spread, ...] = ()
@@ -282,6 +282,7 @@ class Record:
         removals: recent ones, oldest first.
         origin: replicas by cluster before a failover, empty while nothing is failed over.
         reversals: Unix seconds at which somebody took a written value back.
+        uids: of the object in each cluster, since one that is made anew is another one.
     """
 
     workload: WorkloadRef
@@ -293,3 +294,4 @@ class Record:
     removals: tuple[Removal, ...] = ()
     origin: tuple[tuple[ClusterName, int], ...] = ()
     reversals: tuple[int, ...] = ()
+    uids: tuple[tuple[ClusterName, str], ...] = ()

@@ -36,7 +36,7 @@ from archgov.model.selector import Labels
 from archgov.model.shape import NodeClass, PodShape
 from archgov.model.sound import first_flaw
 
-FORMAT = 2
+FORMAT = 3
 
 
 class BadSnapshot(ValueError):

@@ -25,6 +25,9 @@ from .watch import Watch
 Mode = Literal["silent", "refuse"]
 _BOOKMARK_SECONDS = 10.0
 _HEALTH = ("/healthz", "/livez", "/readyz")
+# kubectl asks for this where the newer one lacks a kind (a List, a misspelt one); an empty document lets it go on by discovery.
+_OLD_OPENAPI = "/openapi/v2"
+_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _log = logging.getLogger(__name__)
 
 
@@ -95,6 +98,8 @@ class ApiServer:
         call: Call | None = None
         try:
             user = self._user(request)
+            if request.path == _OLD_OPENAPI:
+                return web.Response(content_type=_PROTOBUF)
             static = self._static(request.path)
             if static is not None:
                 return _json(200, static)

@@ -124,7 +124,7 @@ def _relaxations(problem: Problem, core: tuple[str, ...], possible: Possible) ->
     others = {rule.name for rule in problem.rules} - set(core)
     little = _only(problem, core)
     context = problem if possible(_only(problem, others)) else little
-    for kind in (MinDomains, MaxShare, Allowed, Survive, Ceiling, AtLeast, Total, Quota, AtMost, Fit, Capacity):
+    for kind in (MinDomains, MaxShare, Allowed, AtMost, Survive, Ceiling, AtLeast, Quota, Fit, Capacity, Total):
         for name in core:
             rules = [rule for rule in context.rules if rule.name == name]
             if rules and isinstance(rules[0], kind):
