@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from archgov.model.approval import Approval
 from archgov.model.canonical import canonical
 from archgov.model.decision import OpenDecision
 from archgov.model.fleet import (
@@ -284,6 +285,7 @@ def a_snapshot(
     witnesses: Iterable[Witness] = (),
     losses: Iterable[Loss] = (),
     decisions: Iterable[OpenDecision] = (),
+    approvals: Iterable[Approval] = (),
     notes: Iterable[str] = (),
     now: int = MONDAY,
     seed: int = 1,
@@ -299,6 +301,7 @@ def a_snapshot(
         witnesses=tuple(witnesses),
         losses=tuple(losses),
         decisions=tuple(decisions),
+        approvals=tuple(approvals),
         notes=tuple(notes),
         now=now * 1000,
         seed=seed,

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from archgov.decide.round import Round, conclude
-from archgov.model.decision import OpenDecision, Outcome
+from archgov.model.approval import Approval, Ruling
+from archgov.model.decision import Decision, OpenDecision, Outcome
 from archgov.model.fleet import Cluster
 from archgov.model.intent import Governance, Intent, Loss, Record, Witness
 from archgov.model.ref import WorkloadRef
 from archgov.model.snapshot import Series, Snapshot
 from tests.build import MONDAY, Node, Workload, a_fleet, a_snapshot
+
+
+def _ends(round_: Round) -> Iterable[tuple[str, str, Outcome]]:
+    return ((one.namespace, one.name, one.outcome) for one in round_.closed)
 
 
 @dataclass
@@ -30,6 +36,7 @@ class World:
     records: dict[WorkloadRef, Record] = field(default_factory=dict)
     decisions: list[OpenDecision] = field(default_factory=list)
     history: list[OpenDecision] = field(default_factory=list)
+    approvals: list[Approval] = field(default_factory=list)
     losses: tuple[Loss, ...] = ()
     rounds: list[Round] = field(default_factory=list)
 
@@ -40,6 +47,7 @@ class World:
             governance=self.governance,
             records=self.records.values(),
             decisions=self.decisions,
+            approvals=[self._about(one) for one in self.approvals],
             losses=self.losses,
             witnesses=self.witnesses,
             series=self.series,
@@ -55,8 +63,9 @@ class World:
         self.decisions = [one for one in self.decisions if (one.namespace, one.decision.name) not in gone]
         for decision in round_.decisions:
             opened = OpenDecision(decision.intents[0].namespace, decision, self.now)
-            self.decisions.append(opened)
-            self.history.append(opened)
+            # One that a person released was there before.
+            for some in (self.decisions, self.history):
+                some[:] = [one for one in some if one.decision.name != decision.name] + [opened]
         self.losses = round_.losses
         for effect in round_.effects:
             self._set(effect.action.workload, effect.action.cluster, effect.action.before, effect.action.after)
@@ -69,6 +78,32 @@ class World:
             if (last := self.step()).is_settled and not last.closed and not last.decisions:
                 return last
         raise AssertionError(f"no fixed point after {most} rounds: {self.rounds[-1].effects}")
+
+    def say(self, ruling: Ruling, decision: Decision, author: str = "ada", **more: Any) -> Approval:
+        """Somebody says something of a decision."""
+        namespace = decision.intents[0].namespace
+        until = more.pop("until", self.now + 86_400)
+        one = Approval(
+            namespace,
+            f"word-{len(self.approvals)}",
+            decision.name,
+            more.pop("plan_hash", decision.plan_hash),
+            ruling,
+            author,
+            until,
+            created=self.now,
+            **more,
+        )
+        self.approvals.append(one)
+        return one
+
+    def _about(self, one: Approval) -> Approval:
+        ended = {name: outcome for round_ in self.rounds for (_, name, outcome) in _ends(round_)}
+        for opened in self.history:
+            decision = opened.decision
+            if (opened.namespace, decision.name) == (one.namespace, one.decision):
+                return replace(one, about=replace(decision, outcome=ended.get(decision.name, decision.outcome)))
+        return one
 
     def replicas(self, name: str) -> dict[str, int]:
         """spec.replicas of a workload by cluster, without zeros."""

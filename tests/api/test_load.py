@@ -73,10 +73,10 @@ def test_an_object_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_bad_object_of_every_file_has_its_line(tmp_path: Path) -> None:
-    bad = INTENT.replace("{}}", "{}}, mode: Approve") % "b"
+    bad = INTENT.replace("{}}", "{}}, mode: Auto") % "b"
     first, second = file(tmp_path, INTENT % "a" + "---" + bad, "1.yaml"), file(tmp_path, bad % (), "2.yaml")
     second.write_text(bad.replace("name: b", "name: c"))
-    says = 'PlacementIntent spec.mode is "Approve"; must be one of Observe, Recommend, Enforce'
+    says = 'PlacementIntent spec.mode is "Auto"; must be one of Observe, Recommend, Approve, Enforce'
     assert problems(tmp_path) == (f"{first}:7: {says}", f"{second}:2: {says}")
 
 

@@ -79,7 +79,7 @@ def test_an_unknown_field_is_answered_with_the_known_ones() -> None:
 
 
 def test_all_faults_are_told_at_once() -> None:
-    error = fault_of(body(target={}, mode="Approve", spread=[{"topologyKey": "archgov.io/cluster", "maxShare": "7"}]))
+    error = fault_of(body(target={}, mode="Auto", spread=[{"topologyKey": "archgov.io/cluster", "maxShare": "7"}]))
     assert {fault.path for fault in error.faults} == {"spec.mode", "spec.target.workloads", "spec.spread[0].maxShare"}
     assert all(fault.path in str(error) for fault in error.faults)
 

@@ -14,7 +14,7 @@ REFUSED = Path(__file__).parent / "refused"
 FILES = sorted(REFUSED.glob("*.yaml"))
 SAYS = "# says: "
 # Only who knows the former object can refuse it.
-BY_SERVER_ALONE = {"decision-changed"}
+BY_SERVER_ALONE = {"approval-changed", "decision-changed"}
 
 
 def message(path: Path) -> str:

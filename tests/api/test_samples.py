@@ -42,7 +42,7 @@ def test_every_kind_has_a_minimal_and_a_full_sample() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_sample_declares_something(path: Path) -> None:
     found = declared(read(path))
-    assert found.governance or found.intents or found.members or found.records or found.decisions
+    assert found.governance or found.intents or found.members or found.records or found.decisions or found.approvals
 
 
 def test_a_full_sample_uses_every_field_of_its_spec() -> None:

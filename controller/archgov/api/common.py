@@ -221,8 +221,8 @@ class IntentSpec(Part):
 
     mode: AnyMode | None = Field(
         default=None,
-        description="How far archgov may go by itself: report, propose a plan, or carry it out. Left out: "
-        "defaultMode of Fleet; status.mode says which one counts.",
+        description="How far archgov may go by itself: report, propose a plan, propose it and wait for an Approval, or carry it "
+        "out. Left out: defaultMode of Fleet; status.mode says which one counts.",
     )
     suspend: bool = Field(default=False, description="Stops acting on this intent, visibly; reports go on.")
     target: TargetSpec = Field(description="What is governed.")

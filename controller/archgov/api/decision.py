@@ -113,6 +113,11 @@ class DecisionSpec(Part):
         description="Decisions that have to be verified before this one starts.",
     )
     traceparent: Trace | None = Field(default=None, description="Trace context of the round that made it.")
+    generation: int = Field(
+        default=1,
+        ge=1,
+        description="Generation of the first intent when it was made: a plan is about what was asked then.",
+    )
     epoch: int = Field(default=0, ge=0, description="Of the leadership in which it was made.")
 
 
@@ -129,6 +134,7 @@ class DecisionStatus(ObjectStatus):
     outcome: AnyOutcome = Field(default=Outcome.PROPOSED, description="What became of the plan.")
     progress: Word | None = Field(default=None, description="How far it is carried out, such as 3/5 actions.")
     verified: Instant | None = Field(default=None, description="When its effect was observed.")
+    approved_by: Word | None = Field(default=None, description="The user who approved it, where somebody had to.")
     overtaken: list[Annotated[str, Field(max_length=512)]] = Field(
         default_factory=list,
         max_length=ACTIONS,
@@ -143,6 +149,7 @@ class _Outcome(Part):
     model_config = ConfigDict(extra="ignore")
 
     outcome: AnyOutcome = Outcome.PROPOSED
+    approved_by: str = ""
 
 
 def parse(body: Mapping[str, Any]) -> OpenDecision:
@@ -154,23 +161,24 @@ def parse(body: Mapping[str, Any]) -> OpenDecision:
     meta, spec = read(body, NAME, DecisionSpec, namespaced=True)
     return OpenDecision(
         namespace=meta.namespace,
-        decision=_decision(meta.name, spec, _outcome(without_nulls(body).get("status", {}))),
+        decision=_decision(meta.name, spec, _status(without_nulls(body).get("status", {}))),
         created=meta.created,
     )
 
 
-def _outcome(status: Any) -> Outcome:
+def _status(status: Any) -> _Outcome:
     try:
-        return _Outcome.model_validate(status).outcome
+        return _Outcome.model_validate(status)
     except ValidationError as error:
         raise IntentError.of(faults_of(error, _Outcome, "status")) from None
 
 
-def _decision(name: str, spec: DecisionSpec, outcome: Outcome) -> Decision:
+def _decision(name: str, spec: DecisionSpec, status: _Outcome) -> Decision:
     return Decision(
         intents=tuple(_intent(ref) for ref in spec.intents),
         actions=tuple(_action(action) for action in spec.actions),
-        outcome=outcome,
+        outcome=status.outcome,
+        approved_by=status.approved_by,
         objective=_micro(spec.objective),
         bound=None if spec.bound is None else _micro(spec.bound),
         cost_before=_micro(spec.cost_before),
@@ -184,6 +192,7 @@ def _decision(name: str, spec: DecisionSpec, outcome: Outcome) -> Decision:
         plan_hash=spec.plan_hash,
         name=name,
         after=tuple(spec.after),
+        generation=spec.generation,
     )
 
 

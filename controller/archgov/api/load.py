@@ -16,6 +16,7 @@ from archgov.api.fleet import NAME as FLEET
 from archgov.api.kind import GROUP
 from archgov.api.member_cluster import Member
 from archgov.api.registry import KINDS, UNDECLARED, kind_of, parse_any
+from archgov.model.approval import Approval
 from archgov.model.decision import OpenDecision
 from archgov.model.intent import CapacityIntent, FailoverIntent, Governance, Intent, PlacementIntent, Record
 from archgov.model.snapshot import Series
@@ -51,6 +52,7 @@ class Declared:
     series: tuple[Series, ...] = ()
     records: tuple[Record, ...] = ()
     decisions: tuple[OpenDecision, ...] = ()
+    approvals: tuple[Approval, ...] = ()
 
 
 class _Loader(yaml.CSafeLoader):
@@ -113,6 +115,7 @@ def declared(
         series=series,
         records=tuple(value for value in values if isinstance(value, Record)),
         decisions=tuple(value for value in values if isinstance(value, OpenDecision)),
+        approvals=tuple(value for value in values if isinstance(value, Approval)),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from archgov.api import (
+    approval,
     capacity_intent,
     decision,
     failover_intent,
@@ -17,6 +18,7 @@ from archgov.api import (
 from archgov.api.fault import IntentError, shown
 from archgov.api.kind import API_VERSION, Kind
 from archgov.api.member_cluster import Member
+from archgov.model.approval import Approval
 from archgov.model.decision import OpenDecision
 from archgov.model.intent import Governance, Intent, Record
 
@@ -30,6 +32,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         failover_intent,
         workload_record,
         decision,
+        approval,
     )
 }
 UNDECLARED: Final = Governance()  # what holds without a Fleet object
@@ -52,11 +55,11 @@ def kind_of(body: Mapping[str, Any]) -> Kind:
 
 def parse_any(
     body: Mapping[str, Any], governance: Governance = UNDECLARED
-) -> Intent | Governance | Member | Record | OpenDecision:
+) -> Intent | Governance | Member | Record | OpenDecision | Approval:
     """The value that a body of any of our kinds declares.
 
     Raises:
         IntentError: with everything that is wrong.
     """
-    value: Intent | Governance | Member | Record | OpenDecision = kind_of(body).parse(body, governance)
+    value: Intent | Governance | Member | Record | OpenDecision | Approval = kind_of(body).parse(body, governance)
     return value

@@ -226,6 +226,7 @@ def decision_body(decision: Decision, traceparent: str = "", epoch: int = 0) -> 
         "planHash": decision.plan_hash,
         "after": list(decision.after),
         "traceparent": traceparent or None,
+        "generation": decision.generation,
         "epoch": epoch,
     }
     return _body(decision_kind.NAME, decision.intents[0].namespace, decision.name, _without_blanks(spec))
@@ -255,6 +256,7 @@ def decision_status(
             "outcome": decision.outcome.value,
             "progress": f"{done}/{len(decision.actions)} actions",
             "verified": None if verified is None else timestamp(verified),
+            "approvedBy": decision.approved_by or None,
             "overtaken": [str(workload) for workload in overtaken],
             "measured": None if cost is None else {"cost": rate(cost), "change": change(decision.cost_before, cost)},
         }

@@ -28,7 +28,7 @@ Rename = Callable[[str], str]
 
 
 def hashed(snapshot: Snapshot, salt: bytes) -> Snapshot:
-    """The same fleet under names made of keyed hashes; open decisions and notes, which are prose, are left out."""
+    """The same fleet under names made of keyed hashes; decisions, approvals and notes, which hold prose, are left out."""
 
     def part(name: str) -> str:
         digest = hashlib.blake2b(name.encode(), key=salt, digest_size=6).hexdigest()
@@ -43,6 +43,7 @@ def hashed(snapshot: Snapshot, salt: bytes) -> Snapshot:
         **{name: _value(getattr(snapshot, name), rename) for name in _SMALL},
         lag=tuple((rename(cluster), lag) for cluster, lag in snapshot.lag),
         decisions=(),
+        approvals=(),
         notes=("assumed: some prices",) if any(c.price.assumed for c in snapshot.fleet.clusters) else (),
     )
     return replace(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from archgov.api.kind import API_VERSION
 from archgov.api.member_cluster import Member
 from archgov.api.registry import KINDS
 from archgov.cli.failure import Failure
+from archgov.edge.author import stamps
 from archgov.edge.client import ApiError, Client
 from archgov.edge.kubeconfig import Access, AccessError
 from archgov.edge.members import Members
@@ -59,6 +61,8 @@ async def _look(access: Access, patience: float) -> tuple[Snapshot, tuple[str, .
             witnesses.watch(hub.probes)
             await _all_seen(members, witnesses, time.monotonic() + patience)
             now = time.time_ns() // 1_000_000
+            if hub.approvals and not await stamps(client, Settings().namespace):
+                hub = replace(hub, approvals=tuple(replace(one, author="") for one in hub.approvals))
             snapshot = observe(hub, members.seen(), witnesses.current, now=now, seed=Settings().seed)
             return snapshot, tuple(_told(rejected) for rejected in hub.rejected)
         finally:

@@ -43,7 +43,7 @@ def stop(
         raise Failure("--reason is empty", "say why in a few words")
     stopped: dict[str, Any] = {"by": by or _user(), "reason": reason.strip()}
     if until:
-        stopped["until"] = _instant(until, time.time())
+        stopped["until"] = moment(until, time.time())
     switch(access(kubeconfig, context), stopped)
     for_how_long = f"until {stopped['until']}" if until else "until archgov resume"
     told = f"all acting is stopped {for_how_long}: {stopped['reason']}"
@@ -105,8 +105,8 @@ def _user() -> str:
         return "unknown"
 
 
-def _instant(text: str, now: float) -> str:
-    """The instant that a duration from now, or a time, means."""
+def moment(text: str, now: float) -> str:
+    """As Kubernetes writes it, the instant that a duration from now, or a time, means."""
     try:
         at = datetime.fromtimestamp(int(now) + seconds(text), UTC)
     except BadQuantity:

@@ -25,14 +25,14 @@ class Advice:
 
 
 def advise(stage: Stage, acting: Plan) -> tuple[Advice, ...]:
-    """One recommendation per intent in Observe or Recommend; each stands alone, so that one can be followed without the others."""
+    """One recommendation per intent that doesn't act by itself; each stands alone, so it can be followed without the others."""
     return tuple(_advice(stage, acting, one) for one in stage.governed if not one.enforced)
 
 
 def most_autonomy(stage: Stage) -> Plan:
     """The optimum if every intent were let: what more autonomy would gain."""
     asked = acting_question(stage)
-    rows = frozenset(row for one in stage.governed for row in one.rows) - stage.contended
+    rows = frozenset(row for one in stage.governed for row in one.rows) - stage.contended - stage.granted
     everything = replace(
         asked,
         free=rows,
@@ -47,7 +47,7 @@ def most_autonomy(stage: Stage) -> Plan:
 
 def _advice(stage: Stage, acting: Plan, one: Governed[Intent]) -> Advice:
     base = replace(stage.base, problem=replace(stage.base.problem, now=acting.target), held=acting.target)
-    rows = frozenset(one.rows) - stage.contended
+    rows = frozenset(one.rows) - stage.contended - stage.granted
     asked = Asked(
         rows=base.rows,
         free=rows,

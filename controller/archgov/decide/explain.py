@@ -172,7 +172,8 @@ def _acting_changes(concluded: Round) -> Iterator[Change]:
             if decision
             else tuple(one.intent.common.ref for one in stage.governed if one.enforced and row in one.rows)
         )
-        yield _change(concluded, plan, s, now, plan.target, refs, Mode.ENFORCE)
+        mode = Mode.APPROVE if row in stage.granted else Mode.ENFORCE
+        yield _change(concluded, plan, s, now, plan.target, refs, mode)
 
 
 def _advised_changes(concluded: Round) -> Iterator[Change]:

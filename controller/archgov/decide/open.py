@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from archgov.decide.approve import rejected
 from archgov.decide.stage import Stage
 from archgov.model.decision import Decision, OpenDecision, Outcome
 from archgov.model.fleet import Int64, Reach
-from archgov.model.quantity import counted
+from archgov.model.quantity import counted, instant
 from archgov.model.ref import IntentRef, WorkloadRef
 
 
@@ -51,12 +52,26 @@ def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[se
     another plan took over is that plan's to verify. A proposed one goes on while it is still what is advised.
     """
     advised = {decision.name for one in advice for decision in one.decisions}
+    refused = rejected(stage.heard)
     kept: set[str] = set()
     over: list[Closed] = []
     for one in stage.snapshot.decisions:
-        decision = one.decision
-        if decision.outcome is Outcome.PROPOSED:
-            if decision.name in advised:
+        decision, grant = one.decision, stage.grant_of(one)
+        if grant is not None:
+            released = replace(decision, actions=grant.actions)
+            if not grant.waits and _is_observed(stage, released, still_led(stage, released, target)):
+                by = f"observed as approved by {grant.approval.author}, every replica Ready"
+                over.append(_closed(one, Outcome.VERIFIED, by))
+            else:
+                kept.add(decision.name)
+        elif decision.outcome is Outcome.PROPOSED:
+            no = refused.get((one.namespace, decision.plan_hash))
+            if no is not None:
+                because = f": {no.reason}" if no.reason else ""
+                over.append(
+                    _closed(one, Outcome.REJECTED, f"rejected by {no.author} until {instant(no.until)}{because}")
+                )
+            elif decision.name in advised:
                 kept.add(decision.name)
             else:
                 over.append(_closed(one, Outcome.SUPERSEDED, "it is no longer what is advised"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archgov.decide.advise import Advice, advise
+from archgov.decide.approve import granted_need, on_top, rejected
 from archgov.decide.budget import allowances
 from archgov.decide.compose import Asked
 from archgov.decide.failover import Answer
@@ -23,7 +24,7 @@ from archgov.decide.withdraw import withdrawn
 from archgov.model.decision import Action, Cause, Decision, Finding, Outcome, merged
 from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Loss, PlacementIntent, Record, Removal
-from archgov.model.ref import ClusterName
+from archgov.model.ref import ClusterName, WorkloadRef
 from archgov.model.snapshot import Snapshot
 from archgov.optimize.placement.judge import cost
 
@@ -74,14 +75,22 @@ def conclude(snapshot: Snapshot) -> Round:
         return _answer_loss(stage, urgent)
     question = acting_question(stage)
     incumbent = led_by(stage, Outcome.APPLYING)
-    planned = plan(stage.base, question, stage.governed, dict(stage.needs), stage.engine, incumbent)
+    planned = plan(
+        on_top(stage.base, stage.grants), question, stage.governed, dict(stage.needs), stage.engine, incumbent
+    )
     target, in_vain = withdrawn(stage, planned)
     acting = replace(planned, target=target, objective=sum(cost(planned.problem, target).values()))
     advice = advise(stage, acting)
     released = _released(stage, acting.target)
     kept, over = closing(stage, acting.target, advice)
-    fresh = _acting_decisions(stage, acting, kept, in_vain)
-    proposed = tuple(decision for one in advice for decision in one.decisions if decision.name not in kept)
+    fresh = (*_granted_decisions(stage, acting, kept), *_acting_decisions(stage, acting, kept, in_vain))
+    refused = rejected(stage.heard)
+    proposed = tuple(
+        decision
+        for one in advice
+        for decision in one.decisions
+        if decision.name not in kept and (decision.intents[0].namespace, decision.plan_hash) not in refused
+    )
     return _round(stage, acting.target, acting, advice, released, fresh, proposed, kept, over, urgent)
 
 
@@ -125,20 +134,43 @@ def _released(stage: Stage, target: Int64) -> Released:
     return release(stage.snapshot.fleet, stage.base.rows, stage.base.problem, target, granted)
 
 
-def _acting_decisions(stage: Stage, acting: Plan, kept: set[str], in_vain: frozenset[int]) -> tuple[Decision, ...]:
-    """One decision per intent that owns changes which no open decision leads to yet."""
-    now = stage.base.problem.now
-    led = {
+def _led(stage: Stage, target: Int64, kept: set[str]) -> set[tuple[WorkloadRef, ClusterName]]:
+    """Workloads, by cluster, that a decision under way leads where a plan wants them."""
+    return {
         (action.workload, action.cluster)
         for one in stage.snapshot.decisions
         if one.decision.name in kept and one.decision.outcome is Outcome.APPLYING
-        for still in [still_led(stage, one.decision, acting.target)]
+        for still in [still_led(stage, one.decision, target)]
         for action in one.decision.actions
         if action.workload in still
     }
+
+
+def _granted_decisions(stage: Stage, acting: Plan, kept: set[str]) -> tuple[Decision, ...]:
+    """Decisions that people released just now, and those that take others back."""
+    base, now = stage.base, stage.base.problem.now
+    led, found = _led(stage, acting.target, kept), []
+    for grant in stage.grants:
+        by = grant.approval.author
+        if not grant.takes_back:
+            if grant.decision.outcome is Outcome.PROPOSED:
+                found.append(replace(grant.decision, outcome=Outcome.APPLYING, approved_by=by))
+            continue
+        rows = [row for row in base.rows if base.fleet.ref(row) in grant.workloads]
+        told = f"{grant.decision.name} is taken back" + (f": {grant.approval.reason}" if grant.approval.reason else "")
+        todo = actions(base, now, acting.target, rows, dict.fromkeys(rows, Cause.ROLLBACK), dict.fromkeys(rows, told))
+        if any((action.workload, action.cluster) not in led for action in todo):
+            fresh = decisions(stage.snapshot, grant.owner, (), todo, base, None, Outcome.APPLYING)
+            found += [replace(decision, approved_by=by) for decision in fresh]
+    return tuple(found)
+
+
+def _acting_decisions(stage: Stage, acting: Plan, kept: set[str], in_vain: frozenset[int]) -> tuple[Decision, ...]:
+    """One decision per intent that owns changes which no open decision leads to yet."""
+    now, led = stage.base.problem.now, _led(stage, acting.target, kept)
     by_owner: dict[str, list[int]] = {}
     for s, row in enumerate(stage.base.rows):
-        changed = np.flatnonzero(acting.target[s] != now[s]).tolist()
+        changed = [] if row in stage.granted else np.flatnonzero(acting.target[s] != now[s]).tolist()
         ref = stage.snapshot.fleet.ref(row)
         if changed and any((ref, stage.snapshot.fleet.clusters[k].name) not in led for k in changed):
             by_owner.setdefault(_owner(stage, acting.asked, row, s, acting.target), []).append(row)
@@ -258,8 +290,22 @@ def _records(stage: Stage, released: Released, urgent: Answer | None, acting: Pl
     for step in released.steps:
         ref = snapshot.fleet.ref(step.row)
         record = now.get(ref) or first_record(snapshot, step.row, stage.needs[step.row])
-        now[ref] = _about_to_write(stage, record, step, urgent)
+        now[ref] = _about_to_write(stage, _as_granted(stage, record, step.row, acting), step, urgent)
     return tuple(record for ref, record in sorted(now.items()) if before.get(ref) != record)
+
+
+def _as_granted(stage: Stage, record: Record, row: int, acting: Plan | None) -> Record:
+    """The record with the need that a person approved, where a granted plan changes it."""
+    fleet = stage.snapshot.fleet
+    grant = next((one for one in stage.grants if record.workload in one.workloads), None)
+    if grant is None or acting is None:
+        return record
+    then = acting.target[stage.base.rows.index(row)]
+    need = granted_need(grant, int(then.sum()))
+    if need is None:
+        return record
+    needs = tuple((fleet.clusters[k].name, int(then[k])) for k in sorted(fleet.spec_replicas(row)))
+    return replace(record, need=need, needs=needs)
 
 
 def _about_to_write(stage: Stage, record: Record, step: Step, urgent: Answer | None) -> Record:

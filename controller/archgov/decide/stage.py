@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from archgov.decide.approve import Grant, Heard, broken_by, hear, on_top
 from archgov.decide.compose import Asked, Frame, compose, frame
 from archgov.decide.failback import Homecoming, homecoming
 from archgov.decide.failover import Answer, answer, residency
@@ -13,8 +14,9 @@ from archgov.decide.need import Need, demanded_need, is_contended, larger, loads
 from archgov.decide.plan import Engine
 from archgov.decide.select import Governed, I, Selection, of_kind, select
 from archgov.decide.survive import refused
+from archgov.model.approval import Approval
 from archgov.model.condition import Reason
-from archgov.model.decision import Finding
+from archgov.model.decision import Finding, OpenDecision
 from archgov.model.fleet import Reach
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Loss, PlacementIntent, Record
 from archgov.model.quantity import counted
@@ -33,6 +35,7 @@ class Stage:
         governed: intents that count, the most important first; suspended and refused ones are left out.
         needs: today's, by row. lost: losses that are not over. contended: rows that archgov let go of.
         stopped: why nothing may be acted on, empty while it may.
+        heard: what people said of decisions. grants: the plans that they released or had taken back and that still hold.
     """
 
     snapshot: Snapshot
@@ -49,6 +52,25 @@ class Stage:
     findings: tuple[Finding, ...]
     engine: Engine
     stopped: str
+    heard: tuple[Heard, ...] = ()
+    grants: tuple[Grant, ...] = ()
+
+    @property
+    def granted(self) -> frozenset[int]:
+        """Rows that go where a person said; no other plan moves them."""
+        fleet = self.snapshot.fleet
+        rows = {fleet.row(workload) for grant in self.grants for workload in grant.workloads}
+        return frozenset(row for row in rows if row is not None)
+
+    def grant_of(self, one: OpenDecision) -> Grant | None:
+        """The grant that releases a decision."""
+        for grant in self.grants:
+            if not grant.takes_back and (grant.approval.namespace, grant.decision.name) == (
+                one.namespace,
+                one.decision.name,
+            ):
+                return grant
+        return None
 
     @property
     def unreachable(self) -> frozenset[int]:
@@ -110,7 +132,7 @@ def set_up(snapshot: Snapshot) -> Stage:
         if (why := refusals.get(one.name))
     )
     about_contended = tuple(_about(finding, governed, snapshot) for finding in contention)
-    return Stage(
+    stage = Stage(
         snapshot=snapshot,
         selection=selection,
         governed=governed,
@@ -135,6 +157,51 @@ def set_up(snapshot: Snapshot) -> Stage:
         engine=Engine(Limits(snapshot.governance.max_nodes, SECONDS), snapshot.seed),
         stopped=_stopped(snapshot),
     )
+    return _with_grants(stage)
+
+
+def _with_grants(stage: Stage) -> Stage:
+    """The same with what people said, as far as it still holds on this picture; while something is lost all of it waits."""
+    heard, asked_for = hear(stage.snapshot, stage.governed)
+    if stage.lost:
+        return replace(stage, heard=heard)
+    question, base = acting_question(stage), stage.base
+    grants: list[Grant] = []
+    doubts: dict[Approval, str] = {}
+    for grant in asked_for:
+        why = _busy(stage, grant, grants) or broken_by(
+            base, question, stage.governed, grant, declared_needs(stage, (grant.owner,))
+        )
+        if why:
+            doubts.setdefault(grant.approval, why)
+        else:
+            grants.append(grant)
+            base = on_top(base, (grant,))
+    told = tuple(
+        replace(
+            one,
+            counts=False,
+            reason=Reason.NO_LONGER_HOLDS,
+            message=f"it can't be done as it stands: {doubts[one.approval]}",
+        )
+        if one.approval in doubts
+        else one
+        for one in heard
+    )
+    return replace(stage, heard=told, grants=tuple(one for one in grants if one.approval not in doubts))
+
+
+def _busy(stage: Stage, grant: Grant, before: list[Grant]) -> str:
+    """Why a workload of a grant is not to be moved now, whatever was said."""
+    fleet = stage.snapshot.fleet
+    held = stage.contended | stage.unaccounted | stage.home.soaking | frozenset(stage.home.returning)
+    for workload in sorted(grant.workloads):
+        if fleet.row(workload) in held:
+            return f"{workload} is contended, failed over, or partly out of sight"
+        other = next((one for one in before if one.approval != grant.approval and workload in one.workloads), None)
+        if other is not None:
+            return f"{workload} follows {other.decision.name} already"
+    return ""
 
 
 def acting_question(stage: Stage) -> Asked:
@@ -142,7 +209,7 @@ def acting_question(stage: Stage) -> Asked:
     enforced = tuple(one for one in stage.governed if one.enforced)
     free = {row for one in enforced for row in one.rows} | set(stage.home.returning)
     # What the fast path set stays as it is until failback: the normal plan would grow what was shed.
-    free -= stage.contended | stage.home.soaking | stage.unaccounted
+    free -= stage.contended | stage.home.soaking | stage.unaccounted | stage.granted
     held = _on_unseen(stage) & free
     if stage.lost:
         held |= free

@@ -84,6 +84,7 @@ def decisions(
                 plan_hash=digest,
                 name=f"{owner.intent.common.ref.name[:200]}-{digest[:8]}" + (f"-{number + 1}" if number else ""),
                 after=(chain[-1].name,) if chain else (),
+                generation=owner.intent.common.generation,
             )
         )
     return tuple(chain)
@@ -133,9 +134,14 @@ _NOT_SEEN = (Reason.INPUTS_STALE, Reason.CLUSTER_UNKNOWN, Reason.CLUSTER_LOST)
 
 
 def conditions(
-    one: Governed[Intent], findings: tuple[Finding, ...], waits: bool, planned: bool, stopped: str
+    one: Governed[Intent],
+    findings: tuple[Finding, ...],
+    waits: bool,
+    planned: bool,
+    stopped: str,
+    approved: Condition | None = None,
 ) -> tuple[Condition, ...]:
-    """The conditions of an intent, from what a round found about it."""
+    """The conditions of an intent, from what a round found about it. approved: what people said of its plan, in mode Approve."""
     common = one.intent.common
     stalling = next((finding for finding in findings if finding.stalls), None)
     found = [Condition(Kind.ACCEPTED, Status.TRUE, Reason.AS_DECLARED, "the intent was understood")]
@@ -176,11 +182,18 @@ def conditions(
             "a plan exists" if planned else "nothing to do: everything is as declared",
         )
     )
-    return (*found, *_progress(one, findings, waits, planned, stopped))
+    if approved is not None:
+        found.append(approved)
+    return (*found, *_progress(one, findings, waits, planned, stopped, approved))
 
 
 def _progress(
-    one: Governed[Intent], findings: tuple[Finding, ...], waits: bool, planned: bool, stopped: str
+    one: Governed[Intent],
+    findings: tuple[Finding, ...],
+    waits: bool,
+    planned: bool,
+    stopped: str,
+    approved: Condition | None,
 ) -> Iterable[Condition]:
     away = next((f for f in findings if f.reason in (Reason.FAILED_OVER, Reason.FAILING_BACK)), None)
     gone = next((f for f in findings if f.reason in (Reason.CLUSTER_LOST, Reason.CLUSTER_UNKNOWN)), None)
@@ -192,7 +205,11 @@ def _progress(
         status = Status.FALSE if gone.reason is Reason.CLUSTER_LOST else Status.UNKNOWN
         yield Condition(Kind.READY, status, gone.reason, gone.message)
         return
-    if one.intent.common.mode is not Mode.ENFORCE:
+    if approved is not None and not waits:
+        # Whoever waits for the intent to be Ready must not hang on a person.
+        yield Condition(Kind.READY, Status.TRUE, approved.reason, approved.message)
+        return
+    if one.intent.common.mode is not Mode.ENFORCE and not waits:
         reason = Reason.REPORTED if one.intent.common.mode is Mode.OBSERVE else Reason.RECOMMENDED
         message = "a plan is proposed; nothing is acted on" if planned else "nothing to do: everything is as declared"
         yield Condition(Kind.READY, Status.TRUE, reason if planned else Reason.AS_DECLARED, message)

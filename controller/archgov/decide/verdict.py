@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archgov.decide.advise import Advice
+from archgov.decide.approve import Grant, rejected
 from archgov.decide.need import outlooks
 from archgov.decide.plan import Plan
 from archgov.decide.release import Released
@@ -15,11 +16,11 @@ from archgov.decide.select import Governed
 from archgov.decide.stage import Stage, declared_needs
 from archgov.decide.survive import Loss, floor, tolerated
 from archgov.decide.tell import change, conditions, gap_of
-from archgov.model.condition import Condition, Reason
+from archgov.model.condition import Condition, Kind, Reason, Status
 from archgov.model.decision import Decision, Finding, Outcome, merged
 from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Mode
-from archgov.model.quantity import counted
+from archgov.model.quantity import counted, instant
 from archgov.model.ref import IntentRef
 from archgov.optimize.placement import judge
 
@@ -81,16 +82,19 @@ def verdict(
     # Where its word didn't count, what changes isn't its doing.
     heard = frozenset(one.rows) if plan is None else plan.asked.full.get(one.name, frozenset()) | plan.asked.held
     rows = [s_of[row] for row in one.rows if row in s_of and (row in heard or not any(f.stalls for f in about))]
-    waits = one.enforced and bool(released.waits & set(one.rows) or _settling(stage, one, target))
+    grants = [grant for grant in stage.grants if grant.owner.name == one.name]
+    acts = one.enforced or bool(grants)
+    waits = acts and bool(released.waits & set(one.rows) or _settling(stage, one, target))
     moves = _moves(stage.base.problem.now[rows], target[rows]) if waits else _moves(before[rows], after[rows])
-    decision = _decision(one, mine, under_way)
+    decision = grants[0].decision if grants and waits else _decision(one, mine, under_way)
+    approved = _approved(stage, one, mine, grants)
     cost_before, cost_after = _money(stage, rows, before), _money(stage, rows, after)
     return Verdict(
         intent=common.ref,
         generation=common.generation,
         mode=common.mode,
-        conditions=conditions(one, about, waits, moves > 0, stage.stopped),
-        summary=_summary(one, about, waits, moves, change(cost_before, cost_after), plan),
+        conditions=conditions(one, about, waits, moves > 0, stage.stopped, approved),
+        summary=_summary(one, about, waits, moves, change(cost_before, cost_after), plan, approved),
         workloads=len(one.rows),
         waits=waits,
         moves=moves,
@@ -104,6 +108,34 @@ def verdict(
         survivable=_survivable(stage, one, target),
         failed_over=_failed_over(stage, one),
         **_forecast(stage, one),
+    )
+
+
+def _approved(stage: Stage, one: Governed[Intent], mine: Advice | None, grants: list[Grant]) -> Condition | None:
+    """What people said of the plan of an intent that waits for them; None where no plan does."""
+    if one.intent.common.mode is not Mode.APPROVE:
+        return None
+    released = next((grant for grant in grants if not grant.takes_back), None)
+    if released is not None:
+        rest = (
+            f"; the waves after it wait for a word of their own ({counted(len(released.waits), 'action')})"
+            if released.waits
+            else ""
+        )
+        told = f"{released.decision.name} was approved by {released.approval.author}{rest}"
+        return Condition(Kind.APPROVED, Status.TRUE, Reason.APPROVED, told)
+    if mine is None or not mine.decisions:
+        return None
+    decision, namespace = mine.decisions[0], one.intent.common.ref.namespace
+    no = rejected(stage.heard).get((namespace, decision.plan_hash))
+    if no is not None:
+        told = f"{decision.name} was rejected by {no.author} until {instant(no.until)}" + (
+            f": {no.reason}" if no.reason else ""
+        )
+        return Condition(Kind.APPROVED, Status.FALSE, Reason.REJECTED, told)
+    how = f"archgov approve {decision.name} -n {namespace} (plan {decision.plan_hash[:8]})"
+    return Condition(
+        Kind.APPROVED, Status.FALSE, Reason.WAITING_FOR_APPROVAL, f"{decision.name} waits for a person: {how}"
     )
 
 
@@ -142,7 +174,13 @@ def _money(stage: Stage, rows: list[int], n: Int64) -> int:
 
 
 def _summary(
-    one: Governed[Intent], about: tuple[Finding, ...], waits: bool, moves: int, cost: str, plan: Plan | None
+    one: Governed[Intent],
+    about: tuple[Finding, ...],
+    waits: bool,
+    moves: int,
+    cost: str,
+    plan: Plan | None,
+    approved: Condition | None,
 ) -> str:
     if one.intent.common.suspend:
         return "suspended"
@@ -153,7 +191,9 @@ def _summary(
         return "as declared"
     gap = gap_of(plan) if plan else None
     told = f"{counted(moves, 'replica')}, cost {cost}" + (f", gap {gap:.1%}" if gap is not None else "")
-    if one.enforced:
+    if approved is not None and approved.status is Status.FALSE and not waits:
+        return f"{'rejected' if approved.reason is Reason.REJECTED else 'waits for approval'}: {told}"
+    if one.enforced or waits:
         return told if moves else "waits until every replica is Ready"
     return f"{'would change' if one.intent.common.mode is Mode.OBSERVE else 'recommends'} {told}"
 

@@ -18,7 +18,7 @@ def withdrawn(stage: Stage, planned: Plan) -> tuple[Int64, frozenset[int]]:
     fleet, now = stage.snapshot.fleet, stage.base.problem.now
     records = {record.workload: record for record in stage.snapshot.records}
     acting = {row for one in stage.governed if one.enforced for row in one.rows}
-    acting -= stage.contended | stage.home.soaking | stage.unaccounted | planned.asked.held
+    acting -= stage.granted | stage.contended | stage.home.soaking | stage.unaccounted | planned.asked.held
     less, rows = planned.target.copy(), set()
     for s, row in enumerate(stage.base.rows):
         record = records.get(fleet.ref(row))

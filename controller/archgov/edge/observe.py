@@ -22,6 +22,7 @@ from archgov.edge import rows as row
 from archgov.edge.template import HOST_LABEL, Amounts, Template
 from archgov.edge.tree import Json
 from archgov.edge.watchset import Health
+from archgov.model.approval import Approval
 from archgov.model.canonical import canonical
 from archgov.model.decision import OpenDecision, Outcome
 from archgov.model.fleet import (
@@ -103,6 +104,7 @@ class Hub:
     series: tuple[Series, ...] = ()
     records: tuple[Record, ...] = ()
     decisions: tuple[OpenDecision, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     losses: tuple[Loss, ...] = ()
     members: tuple[Member, ...] = ()
     rejected: tuple[Rejected, ...] = ()
@@ -159,10 +161,20 @@ def understood(objects: Iterable[Json], config_maps: Iterable[Json] = ()) -> Hub
                 key=lambda one: (one.namespace, one.decision.name),
             )
         ),
+        approvals=tuple(_approvals(parsed)),
         losses=tuple(sorted(_losses(bodies))),
         members=tuple(members),
         rejected=tuple(rejected),
     )
+
+
+def _approvals(parsed: Iterable[object]) -> Iterable[Approval]:
+    """What people say, each with the Decision that it names, over or not."""
+    found = list(parsed)
+    named = {(one.namespace, one.decision.name): one.decision for one in found if isinstance(one, OpenDecision)}
+    for one in found:
+        if isinstance(one, Approval):
+            yield replace(one, about=named.get((one.namespace, one.decision)))
 
 
 def _stopped_by(governance: Governance, error: IntentError) -> Governance:
@@ -188,6 +200,7 @@ def observe(hub: Hub, clusters: Sequence[Seen], witnesses: Iterable[Witness], *,
         witnesses=tuple(sorted(witnesses, key=lambda witness: (witness.cluster, witness.name))),
         losses=hub.losses,
         decisions=hub.decisions,
+        approvals=hub.approvals,
         notes=(
             *((f"assumed: prices of {', '.join(assumed)}",) if assumed else ()),
             *(f"held: the WorkloadRecord of {fleet.ref(row)} can't be understood" for row in held),

@@ -17,6 +17,7 @@ from archgov.api.registry import KINDS
 from archgov.decide.loss import losses, lost_now
 from archgov.decide.round import Effect, Round, conclude
 from archgov.edge.aside import aside
+from archgov.edge.author import stamps
 from archgov.edge.claim import Claims
 from archgov.edge.client import ApiError, Client
 from archgov.edge.echo import Echo, Key, key
@@ -80,6 +81,7 @@ class Operator:
     writer: Writer = field(init=False)
     recorder: Recorder = field(init=False)
     acting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    knows_authors: bool = False
     stopping: bool = False
     blind: str = ""
 
@@ -157,6 +159,7 @@ class Operator:
         if self.members.undecided():
             return BLIND_SECONDS
         await self.writer.ensure_fleet(self._objects("Fleet"))
+        self.knows_authors = bool(hub.approvals) and await stamps(self.hub, self.settings.namespace)
         with self.telemetry.step("archgov.round") as span:
             it = await self._concluded()
             self.telemetry.concluded(span, it.snapshot.digest, it.round, self.election.epoch)
@@ -273,7 +276,10 @@ class Operator:
         )
 
     def _understood(self) -> Hub:
-        return understood(self._ours(), self.watches.objects("ConfigMap"))
+        hub = understood(self._ours(), self.watches.objects("ConfigMap"))
+        return (
+            hub if self.knows_authors else replace(hub, approvals=tuple(replace(a, author="") for a in hub.approvals))
+        )
 
     def _ours(self) -> list[Json]:
         return self.echo.over(body for kind in KINDS for body in self.watches.objects(kind))
@@ -320,6 +326,10 @@ class Operator:
             if one.intent.common.ref in changed
             for row in one.rows
         }
+        said = {(one.namespace, one.name) for one in newest.approvals}
+        for grant in it.round.stage.grants:
+            if (grant.approval.namespace, grant.approval.name) not in said:
+                overtaken |= grant.workloads
         touched = {effect.action.workload for effect in it.round.effects}
         return overtaken | {workload for workload in touched if workload.namespace in spaces}
 

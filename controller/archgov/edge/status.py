@@ -49,7 +49,7 @@ def statuses(
         key = (verdict.intent.kind, verdict.intent.namespace, verdict.intent.name)
         told[key] = _intent(_troubled(verdict, trouble), bodies.get(key, {}), snapshot, trace)
     told |= _members(found, snapshot, bodies, trouble) | _records(snapshot, bodies)
-    told |= _decisions(found, snapshot, bodies)
+    told |= _decisions(found, snapshot, bodies) | _approvals(found, snapshot, bodies)
     told["Fleet", "", "fleet"] = _fleet(found, snapshot, bodies.get(("Fleet", "", "fleet"), {}))
     for rejected in hub.rejected:
         # What else is known of it stays told, a loss that it remembers above all.
@@ -79,6 +79,18 @@ def _decisions(found: Round, snapshot: Snapshot, bodies: Mapping[Key, Json]) -> 
         condition = Condition(Kind.READY, Status.FALSE, Reason.APPLYING, "it is being carried out")
         stored = bodies.get(key, {}).get("status", {})
         told[key] = render.decision_status(stored, one.decision, (condition,), snapshot.seconds, done=done)
+    return told
+
+
+def _approvals(found: Round, snapshot: Snapshot, bodies: Mapping[Key, Json]) -> Statuses:
+    """What came of everything that people said."""
+    told = {}
+    for one in found.stage.heard:
+        key = ("Approval", one.approval.namespace, one.approval.name)
+        status = Status.TRUE if one.counts else Status.FALSE
+        said = tuple(Condition(kind, status, one.reason, one.message) for kind in (Kind.ACCEPTED, Kind.READY))
+        stored = bodies.get(key, {}).get("status", {})
+        told[key] = render.object_status(stored, said, one.approval.generation, snapshot.seconds, one.message)
     return told
 
 

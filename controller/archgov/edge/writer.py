@@ -22,6 +22,7 @@ LOG: Final = logging.getLogger("archgov.writer")
 ROOT: Final = f"/apis/{API_VERSION}"
 STATUS_MANAGER: Final = "archgov-status"
 CONFLICT: Final = 409
+ENDED: Final = (Outcome.VERIFIED, Outcome.SUPERSEDED, Outcome.REJECTED, Outcome.FAILED)
 # A status whose conditions stay as they are is written at most this often.
 STATUS_SECONDS: Final = 10
 
@@ -124,7 +125,7 @@ class Writer:
         """Deletes the oldest ended Decisions beyond `keep` per intent."""
         by_intent: dict[str, list[Json]] = {}
         for body in decisions:
-            if body.get("status", {}).get("outcome") in (Outcome.VERIFIED, Outcome.SUPERSEDED, Outcome.FAILED):
+            if body.get("status", {}).get("outcome") in ENDED:
                 first = body["spec"]["intents"][0]
                 by_intent.setdefault(f"{first['kind']}/{first['namespace']}/{first['name']}", []).append(body)
         for some in by_intent.values():
@@ -174,6 +175,8 @@ def _outcome_condition(outcome: Outcome, reason: str) -> Condition:
             return Condition(Kind.READY, Status.FALSE, Reason.APPLYING, reason or "it is being carried out")
         case Outcome.VERIFIED:
             return Condition(Kind.READY, Status.TRUE, Reason.VERIFIED, reason or "observed as planned")
+        case Outcome.REJECTED:
+            return Condition(Kind.READY, Status.TRUE, Reason.REJECTED, reason or "a person rejected it")
         case Outcome.PROPOSED:
             return Condition(Kind.READY, Status.TRUE, Reason.RECOMMENDED, reason or "proposed; nothing is acted on")
         case _:

@@ -54,6 +54,7 @@ class Cause(StrEnum):
     FAILOVER = "Failover"
     SHED = "Shed"
     FAILBACK = "Failback"
+    ROLLBACK = "Rollback"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -87,6 +88,7 @@ class Outcome(StrEnum):
     APPLYING = "Applying"
     VERIFIED = "Verified"
     SUPERSEDED = "Superseded"
+    REJECTED = "Rejected"
     FAILED = "Failed"
 
 
@@ -108,6 +110,8 @@ class Decision:
         objective, bound: micro-USD per hour of the whole problem; bound is None where none was proved.
         cost_before, cost_after: micro-USD per hour of the workloads it touches.
         plan_hash: of the canonical actions and the intents' uids and generations.
+        generation: of the intent it is filed under, when it was made.
+        approved_by: the user who released it, "" where nobody had to.
     """
 
     intents: tuple[IntentRef, ...]
@@ -126,6 +130,8 @@ class Decision:
     plan_hash: str = ""
     name: str = ""
     after: tuple[str, ...] = ()
+    generation: int = 1
+    approved_by: str = ""
 
     @property
     def gap(self) -> float | None:

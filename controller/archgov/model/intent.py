@@ -16,6 +16,7 @@ class Mode(StrEnum):
 
     OBSERVE = "Observe"
     RECOMMEND = "Recommend"
+    APPROVE = "Approve"
     ENFORCE = "Enforce"
 
 

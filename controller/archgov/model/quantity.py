@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Final, NewType
 
@@ -97,6 +98,11 @@ def duration(length: int) -> str:
         count, left = divmod(left, size)
         parts += [f"{count}{unit}"] if count else []
     return "".join(parts) or "0s"
+
+
+def instant(at: int) -> str:
+    """Unix seconds as people read a time: `2026-03-01 09:00 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def counted(number: int, what: str) -> str:

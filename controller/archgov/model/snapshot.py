@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from archgov.model.approval import Approval
 from archgov.model.decision import OpenDecision
 from archgov.model.fleet import (
     Cluster,
@@ -36,7 +37,7 @@ from archgov.model.selector import Labels
 from archgov.model.shape import NodeClass, PodShape
 from archgov.model.sound import first_flaw
 
-FORMAT = 3
+FORMAT = 4
 
 
 class BadSnapshot(ValueError):
@@ -68,7 +69,7 @@ class Snapshot:
     """Everything a round may look at. `now` (Unix milliseconds), `seed` and `lag` (cluster, milliseconds) are beside the content.
 
     Attributes:
-        intents, series, records, witnesses, losses, decisions: in the order of their names, however they were given.
+        intents, series, records, witnesses, losses, decisions, approvals: in the order of their names, however they were given.
         notes: facts worth showing beside every result, such as prices that were assumed.
     """
 
@@ -80,6 +81,7 @@ class Snapshot:
     witnesses: tuple[Witness, ...] = ()
     losses: tuple[Loss, ...] = ()
     decisions: tuple[OpenDecision, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     notes: tuple[str, ...] = ()
     now: int = 0
     seed: int = 1
@@ -121,6 +123,7 @@ _CONTENT: dict[str, Any] = {
     "witnesses": tuple[Witness, ...],
     "losses": tuple[Loss, ...],
     "decisions": tuple[OpenDecision, ...],
+    "approvals": tuple[Approval, ...],
     "notes": tuple[str, ...],
 }
 _ORDER: dict[str, Callable[[Any], Any]] = {
@@ -130,6 +133,7 @@ _ORDER: dict[str, Callable[[Any], Any]] = {
     "witnesses": lambda witness: (witness.cluster, witness.zone, witness.name),
     "losses": lambda loss: loss,
     "decisions": lambda kept: (kept.namespace, kept.decision.name),
+    "approvals": lambda one: (one.namespace, one.name),
     "lag": lambda entry: entry,
 }
 _BESIDE: dict[str, Any] = {"now": int, "seed": int, "lag": tuple[tuple[str, int], ...]}

@@ -226,7 +226,7 @@ class Cluster:
             raise bad_request("resourceVersion should not be set on objects to be created")
         if resource.has_status and not write.trusted and resource.qualified != "nodes":  # a kubelet brings its own
             body = {field: value for field, value in body.items() if field != "status"}
-        body = self._filled(resource, body)
+        body = self._filled(resource, admission.stamped(resource, body, write.user))
         if write.manager or write.trusted:  # what the stand-ins write needs no proof
             self._check(resource, body, None)
         given = uid(body) if write.trusted else ""
@@ -324,6 +324,7 @@ class Cluster:
                 after = defaulted(resource.schema, after)
         elif resource.has_status:
             after = {field: value for field, value in after.items() if field != "status"}
+            after = admission.stamped(resource, after, write.user)
             after = self._filled(resource, after | ({"status": before["status"]} if "status" in before else {}))
         else:
             after = self._filled(resource, after)

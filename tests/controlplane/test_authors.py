@@ -1,0 +1,93 @@
+"""Who made an Approval, on a real API server: nobody knows without the policy; with it a forged author is overwritten."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archgov.edge.author import stamps
+from archgov.edge.client import Client
+from archgov.edge.kubeconfig import from_file
+from tests.controlplane.plane import Plane
+from tests.controlplane.test_crds import documents, plane
+from tests.controlplane.test_writes import SYSTEM
+
+pytestmark = [pytest.mark.controlplane, pytest.mark.timeout(300)]
+__all__ = ["plane"]
+
+POLICY = Path(__file__).resolve().parents[2] / "admission" / "approval-author.yaml"
+APPROVALS = "/apis/archgov.io/v1alpha1/namespaces/shop/approvals"
+
+
+def approval(name: str, **spec: Any) -> dict[str, Any]:
+    said = {"decision": "d", "planHash": "7f3a91d2", "verdict": "Approve", "author": "the-boss", **spec}
+    metadata = {"name": name, "namespace": "shop"}
+    return {"apiVersion": "archgov.io/v1alpha1", "kind": "Approval", "metadata": metadata, "spec": said}
+
+
+def stamped(plane: Plane) -> bool:
+    async def asked() -> bool:
+        async with Client(from_file(plane.kubeconfig)) as client:
+            return await stamps(client, "archgov-system")
+
+    return asyncio.run(asked())
+
+
+@pytest.fixture
+def tenant(plane: Plane) -> Iterator[Plane]:
+    """Somebody who may make Approvals in shop, and nothing else."""
+    made: list[dict[str, Any]] = [
+        SYSTEM,
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": {"name": "approvers", "namespace": "shop"},
+            "rules": [{"apiGroups": ["archgov.io"], "resources": ["approvals"], "verbs": ["create", "update", "get"]}],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "approvers", "namespace": "shop"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "approvers"},
+            "subjects": [{"kind": "User", "name": "tenant", "apiGroup": "rbac.authorization.k8s.io"}],
+        },
+    ]
+    for body in made:
+        assert plane.apply(body).code in (200, 201)
+    yield replace(plane, user="tenant")
+    for name in ("plain", "forged"):
+        plane.call("DELETE", f"{APPROVALS}/{name}")
+
+
+def test_without_the_policy_an_author_is_only_a_claim_and_archgov_knows(tenant: Plane, plane: Plane) -> None:
+    made = tenant.call("POST", APPROVALS, approval("plain"))
+    assert (made.code, made.body["spec"]["author"]) == (201, "the-boss")
+    assert not stamped(plane)
+
+
+def test_with_the_policy_a_forged_author_is_overwritten_and_never_changed(tenant: Plane, plane: Plane) -> None:
+    policy = documents(POLICY)
+    for body in policy:
+        assert plane.apply(body).code in (200, 201)
+    try:
+        deadline = time.monotonic() + 60
+        while not stamped(plane):
+            assert time.monotonic() < deadline, "the policy never came into force"
+            time.sleep(0.2)
+        made = tenant.call("POST", APPROVALS, approval("forged"))
+        assert (made.code, made.body["spec"]["author"]) == (201, "tenant")
+        # Somebody else who writes it again would be its author: an Approval is never changed.
+        changed = plane.call("PUT", f"{APPROVALS}/forged", made.body)
+        assert changed.code == 422
+        assert "an Approval is never changed" in changed.message
+        assert tenant.call("PUT", f"{APPROVALS}/forged", made.body).code == 200
+    finally:
+        for body in policy:
+            plane.call("DELETE", plane.path(body))
