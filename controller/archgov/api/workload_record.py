@@ -89,7 +89,7 @@ class WorkloadRecordSpec(Part):
     uids: list[ClusterUid] = Field(
         default_factory=list,
         max_length=CLUSTERS,
-        description="uid of the object in each cluster: one that is made anew says nothing of what is needed.",
+        description="uid of the object in each cluster: one that is made anew with fewer replicas takes nothing off the need.",
         json_schema_extra=map_by("cluster"),
     )
     epoch: int = Field(default=0, ge=0, description="Of the leadership in which it was written; it only rises.")

@@ -273,8 +273,8 @@ def _after_foreign_changes(snapshot: Snapshot, record: Record) -> Record:
     expected = {**dict.fromkeys(now, 0), **former, **written}
     for cluster, value in sorted(expected.items()):
         seen = now.get(cluster)
-        if seen is not None and cluster in renewed:
-            # An object that somebody made anew says nothing of what is needed.
+        if seen is not None and cluster in renewed and seen <= value:
+            # Whoever makes an object anew with fewer replicas doesn't say that fewer are needed.
             pending.pop(cluster, None)
             (written if cluster in written else former)[cluster] = seen
             continue
