@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from archgov.cli.pages import LedgerPages
 from archgov.edge.author import stamps
-from archgov.edge.client import Client
+from archgov.edge.client import Api, Client
 from archgov.edge.kubeconfig import from_file
+from archgov.edge.serve import Picture, Server, serving
 from tests.controlplane.plane import Plane
 from tests.controlplane.test_crds import documents, plane
 from tests.controlplane.test_writes import SYSTEM
+from tests.edge.certificates import write_certificates
 
 pytestmark = [pytest.mark.controlplane, pytest.mark.timeout(300)]
 __all__ = ["plane"]
 
 POLICY = Path(__file__).resolve().parents[2] / "admission" / "approval-author.yaml"
+WEBHOOK = POLICY.with_name("approval-author-webhook.yaml")
 APPROVALS = "/apis/archgov.io/v1alpha1/namespaces/shop/approvals"
 
 
@@ -91,3 +96,25 @@ def test_with_the_policy_a_forged_author_is_overwritten_and_never_changed(tenant
     finally:
         for body in policy:
             plane.call("DELETE", plane.path(body))
+
+
+async def test_the_webhook_does_the_same_where_there_is_no_policy(tenant: Plane, plane: Plane, tmp_path: Path) -> None:
+    write_certificates(tmp_path)
+    for kind in ("crt", "key"):
+        (tmp_path / f"tls.{kind}").write_bytes((tmp_path / f"server.{kind}").read_bytes())
+    (body,) = documents(WEBHOOK)
+    server = Server(cast("Api", None), cast("Picture", None), LedgerPages(None))
+    async with serving(server, "127.0.0.1", 0, tmp_path) as port:
+        (webhook,) = body["webhooks"]
+        authority = base64.b64encode((tmp_path / "ca.crt").read_bytes()).decode()
+        path = webhook["clientConfig"]["service"]["path"]
+        webhook["clientConfig"] = {"url": f"https://127.0.0.1:{port}{path}", "caBundle": authority}
+        assert plane.apply(body).code in (200, 201)
+        try:
+            async with asyncio.timeout(60):
+                while not await asyncio.to_thread(stamped, plane):  # noqa: ASYNC110 nothing tells when it is in force
+                    await asyncio.sleep(0.2)
+            made = await asyncio.to_thread(tenant.call, "POST", APPROVALS, approval("forged"))
+            assert (made.code, made.body["spec"]["author"]) == (201, "tenant")
+        finally:
+            await asyncio.to_thread(plane.call, "DELETE", plane.path(body))

@@ -121,7 +121,13 @@ class Stage:
                 [sys.executable, "-m", "archgov", "run", "--kubeconfig", str(config)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**environment, **SETTINGS, "ARCHGOV_TRACES_FILE": str(self.traces), **settings},
+                env={
+                    **environment,
+                    **SETTINGS,
+                    "ARCHGOV_TRACES_FILE": str(self.traces),
+                    "ARCHGOV_LEDGER_FILE": str(self.ledger),
+                    **settings,
+                },
                 cwd=self.directory,
             )
 
@@ -144,6 +150,10 @@ class Stage:
     @property
     def traces(self) -> Path:
         return self.directory / "traces.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        return self.directory / "ledger.sqlite"
 
     # ---------------------------------------------------------------------------------------------------- doing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from cryptography import x509
@@ -12,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificates(folder: Path) -> None:
-    """Writes ca.crt, server.crt (for api.test), client.crt with their keys."""
+    """Writes ca.crt, server.crt (for api.test and 127.0.0.1), client.crt with their keys."""
     authority, authority_key = _certificate("ca", None, None)
     _write(folder, "ca", authority, authority_key)
     for name in ("server", "client"):
@@ -34,7 +35,10 @@ def _certificate(
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("api.test")]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("api.test"), x509.IPAddress(IPv4Address("127.0.0.1"))]),
+            critical=False,
+        )
     )
     return builder.sign(issuer_key or key, hashes.SHA256()), key
 

@@ -36,9 +36,9 @@ def a_round(telemetry: Telemetry) -> tuple[str, str]:
     with telemetry.step("archgov.round") as span:
         with telemetry.step("archgov.decide"):
             found = conclude(snapshot)
-        telemetry.concluded(span, snapshot.digest, found, epoch=3)
-        telemetry.took("decide", 0.1)
-        telemetry.acted("done")
+        telemetry.concluded(span, snapshot, found, epoch=3)
+        for effect in found.effects:
+            telemetry.acted(effect, "done", {})
         return traceparent(), trace_id()
 
 

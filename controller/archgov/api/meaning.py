@@ -60,6 +60,7 @@ REASONS: Final[Mapping[Reason, str]] = {
     Reason.PERMISSION_MISSING: "archgov lacks a permission; the message names verb, resource, cluster.",
     Reason.NOT_ACTED_ON: "The workload counts as load and is left alone; the message says why.",
     Reason.NOT_SCHEDULED: "New replicas find no node although the plan counted on room for them.",
+    Reason.LEDGER_LAGS: "Something of what happened isn't in the ledger; acting goes on.",
     Reason.BROKEN_PLAN: "The independent check refused the plan; nothing was done with it.",
     Reason.UNKNOWN_OUTCOME: "The work limit was reached before a plan was found; nothing was done.",
     Reason.SUPERSEDED: "A better plan, or another generation, took its place.",

@@ -23,6 +23,7 @@ from archgov.model.condition import Reason
 from archgov.model.intent import Intent
 from archgov.model.quantity import counted
 from archgov.model.ref import IntentRef
+from archgov.model.snapshot import Snapshot as Observed
 
 EXAMPLES: Final = (
     "Examples: archgov explain pi/cheap-workers -n media · "
@@ -55,8 +56,20 @@ def explain(
     --why-not solves again with one more replica forced into the place, and tells what that costs or what forbids it.
     """
     to = output(format_, as_json, out)
-    ref = _ref(name, namespace)
+    _ref(name, namespace)
     seen = fleet(Source(snapshot, kubeconfig, context), stale_after, without or ())
+    document = explained(seen, name, namespace, workload, why)
+    show(document, _blocks(document), to)
+    return Exit.OK
+
+
+def explained(seen: Observed, name: str, namespace: str, workload: str, why: str) -> Document:
+    """Why the workloads of an intent are where they are, with stable names.
+
+    Raises:
+        Failure: there is no such intent, workload or place.
+    """
+    ref = _ref(name, namespace)
     if ref not in {intent.common.ref for intent in seen.intents}:
         raise Failure(f"there is no {ref}", _elsewhere(ref, [intent.common.ref for intent in seen.intents]))
     asked = places(seen, [why])[0] if why else None
@@ -67,8 +80,7 @@ def explain(
     if asked is not None:
         document["whyNot"] = [_answer(why_not(concluded, one, row, asked)) for row in rows[:MOST]]
         document["leftOut"] = max(0, len(rows) - MOST)
-    show(document, _blocks(document), to)
-    return Exit.OK
+    return document
 
 
 def _ref(name: str, namespace: str) -> IntentRef:

@@ -29,6 +29,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "approve": ("archgov.cli.approve", "Let archgov carry out a plan that waits for a person."),
     "reject": ("archgov.cli.approve", "Keep a plan from being proposed again for a time."),
     "rollback": ("archgov.cli.approve", "Take a decision back, and keep it so for a time."),
+    "history": ("archgov.cli.history", "What was decided, approved, done and verified."),
+    "verify-ledger": ("archgov.cli.history", "Check that nobody changed what was recorded."),
+    "replay": ("archgov.cli.history", "Decide again from the snapshot that a decision rests on."),
     "stop": ("archgov.cli.stop", "Stop all acting, fleet-wide; observing and reporting go on."),
     "resume": ("archgov.cli.resume", "Let archgov act again."),
     "run": ("archgov.cli.run", "Run the operator until it is stopped."),
@@ -47,7 +50,7 @@ class Commands(TyperGroup):
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
+        command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_"))
         alone.command(cmd_name, help=command.__doc__, epilog=module.EXAMPLES)(command)
         found: TyperCommand = typer.main.get_command(alone)  # type: ignore[assignment]
         return found

@@ -14,6 +14,7 @@ from typing import Final
 from archgov.cli.access import access
 from archgov.cli.failure import Failure
 from archgov.cli.options import Context, Kubeconfig
+from archgov.cli.pages import LedgerPages
 from archgov.edge.operator import operate
 from archgov.edge.settings import SettingError, settings
 
@@ -48,6 +49,7 @@ def run(kubeconfig: Kubeconfig = None, context: Context = "") -> int:
     # Slim rows hold no cycles: looking for them less often halves the cost of a list of pods.
     gc.set_threshold(100_000, 50, 100)
     try:
-        return asyncio.run(operate(access(kubeconfig, context), settings(os.environ)))
+        told = settings(os.environ)
+        return asyncio.run(operate(access(kubeconfig, context), told, LedgerPages(told.ledger_file)))
     except SettingError as error:
         raise Failure(str(error), "correct the environment variable, or unset it") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +29,8 @@ from archgov.model.intent import CapacityIntent, FailoverIntent, Loss, Placement
 from archgov.model.ref import ClusterName, WorkloadRef
 from archgov.model.snapshot import Snapshot
 from archgov.optimize.placement.judge import cost
+
+Stopwatch = Callable[[str], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,39 @@ class Round:
         return not self.effects and not any(verdict.waits for verdict in self.verdicts)
 
 
-def conclude(snapshot: Snapshot) -> Round:
-    """The whole of archgov's judgement: pure, so that the operator, a dry run, a what-if, a replay ask the same question."""
-    stage = set_up(snapshot)
-    urgent = emergency(stage)
-    if urgent is not None and (urgent.level != stage.base.problem.now).any():
-        return _answer_loss(stage, urgent)
-    question = acting_question(stage)
+def conclude(snapshot: Snapshot, timed: Stopwatch = nullcontext) -> Round:
+    """The whole of archgov's judgement: pure, so that the operator, a dry run, a what-if, a replay ask the same question.
+
+    Args:
+        timed: entered around each part of the work, with its name, by whoever wants to know how long they take.
+    """
+    with timed("archgov.compose"):
+        stage = set_up(snapshot)
+        urgent = emergency(stage)
+        if urgent is not None and (urgent.level != stage.base.problem.now).any():
+            return _answer_loss(stage, urgent)
+    with timed("archgov.forecast"):
+        question = acting_question(stage)
+    with timed("archgov.optimize"):
+        acting, in_vain = _acting_plan(stage, question)
+    with timed("archgov.advise"):
+        advice = advise(stage, acting)
+    with timed("archgov.decide"):
+        return _decided(stage, acting, in_vain, advice, urgent)
+
+
+def _acting_plan(stage: Stage, question: Asked) -> tuple[Plan, frozenset[int]]:
     incumbent = led_by(stage, Outcome.APPLYING)
     planned = plan(
         on_top(stage.base, stage.grants), question, stage.governed, dict(stage.needs), stage.engine, incumbent
     )
     target, in_vain = withdrawn(stage, planned)
-    acting = replace(planned, target=target, objective=sum(cost(planned.problem, target).values()))
-    advice = advise(stage, acting)
+    return replace(planned, target=target, objective=sum(cost(planned.problem, target).values())), in_vain
+
+
+def _decided(
+    stage: Stage, acting: Plan, in_vain: frozenset[int], advice: tuple[Advice, ...], urgent: Answer | None
+) -> Round:
     released = _released(stage, acting.target)
     kept, over = closing(stage, acting.target, advice)
     fresh = (*_granted_decisions(stage, acting, kept), *_acting_decisions(stage, acting, kept, in_vain))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +30,9 @@ async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         else:
             _tell(loop, done, partial(done.set_result, result))
 
-    threading.Thread(target=work_then_tell, name=work.__name__, daemon=True).start()
+    # Spans that the work opens belong to the one that is open here.
+    here = contextvars.copy_context()
+    threading.Thread(target=here.run, args=(work_then_tell,), name=work.__name__, daemon=True).start()
     return await done
 
 

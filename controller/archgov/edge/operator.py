@@ -8,7 +8,8 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -23,12 +24,15 @@ from archgov.edge.client import ApiError, Client
 from archgov.edge.echo import Echo, Key, key
 from archgov.edge.effects import Effects, Result, ready, without
 from archgov.edge.elect import Election, NoLongerLeading, Terms
+from archgov.edge.entry import entries
 from archgov.edge.events import Recorder
 from archgov.edge.handlers import Handlers
 from archgov.edge.kubeconfig import Access
+from archgov.edge.ledger import Ledger
 from archgov.edge.members import Members
 from archgov.edge.observe import Hub, Seen, observe, understood
 from archgov.edge.queue import Due
+from archgov.edge.serve import Pages, Server, serving
 from archgov.edge.settings import Settings
 from archgov.edge.status import Trouble, statuses
 from archgov.edge.telemetry import Telemetry, trace_id, traceparent
@@ -41,8 +45,6 @@ from archgov.model.ref import WorkloadRef
 from archgov.model.snapshot import Snapshot
 
 LOG: Final = logging.getLogger("archgov.operator")
-# Decisions kept per intent; older ones are history.
-KEPT_DECISIONS: Final = 10
 # Until archgov sees its own kinds, or clusters have said whether they are there, it looks again after so long.
 BLIND_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
@@ -76,12 +78,14 @@ class Operator:
     watches: WatchSet = field(init=False)
     members: Members = field(init=False)
     witnesses: Witnesses = field(init=False)
+    ledger: Ledger | None = field(init=False, default=None)
     claims: Claims = field(init=False)
     effects: Effects = field(init=False)
     writer: Writer = field(init=False)
     recorder: Recorder = field(init=False)
     acting: asyncio.Lock = field(default_factory=asyncio.Lock)
     knows_authors: bool = False
+    newest: tuple[Snapshot, Round] | None = None
     stopping: bool = False
     blind: str = ""
 
@@ -90,6 +94,8 @@ class Operator:
         self.watches = WatchSet(self.hub, HUB_KINDS, self.due.mark, clock=time.monotonic, dice=random.Random())
         self.members = Members(self.hub, self.own, self.settings.namespace, self.due.mark)
         self.witnesses = Witnesses(self.due.mark)
+        if self.settings.ledger_file is not None:
+            self.ledger = Ledger(self.settings.ledger_file, self.settings.ledger_snapshot_mb << 20)
         self.claims = Claims(self.hub)
         self.effects = Effects(self.members, self.claims, self.due.alarm, self.election)
         self.writer = Writer(self.hub, self.echo, self.election)
@@ -136,7 +142,19 @@ class Operator:
         """Ends every connection and sends what telemetry is left."""
         await self.members.close()
         await self.witnesses.close()
+        if self.ledger is not None:
+            await aside(self.ledger.close, STOP_SECONDS)
         await aside(self.telemetry.close)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether this process should go on: a leader that is none any more should not."""
+        return not self.election.elected.is_set() or self.election.leads()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether archgov's own kinds are seen."""
+        return self.watches.health(time.monotonic()).reach is Reach.YES
 
     async def _rounds(self) -> None:
         wait = BLIND_SECONDS
@@ -162,11 +180,10 @@ class Operator:
         self.knows_authors = bool(hub.approvals) and await stamps(self.hub, self.settings.namespace)
         with self.telemetry.step("archgov.round") as span:
             it = await self._concluded()
-            self.telemetry.concluded(span, it.snapshot.digest, it.round, self.election.epoch)
-            begin = time.monotonic()
+            self.newest = (it.snapshot, it.round)
+            self.telemetry.concluded(span, it.snapshot, it.round, self.election.epoch)
             with self.telemetry.step("archgov.act"):
                 results = await self._carry_out(it)
-            self.telemetry.took("act", time.monotonic() - begin)
             with self.telemetry.step("archgov.report"):
                 await self._unless_alarmed(self._report(it))
         LOG.info(
@@ -208,21 +225,16 @@ class Operator:
             thought.cancel()
 
     async def _observed(self) -> tuple[Hub, list[Seen], Snapshot]:
-        begin = time.monotonic()
         with self.telemetry.step("archgov.observe"):
             hub, seen, witnesses = self._understood(), self.members.seen(), self.witnesses.current
             now = time.time_ns() // 1_000_000
             snapshot = await aside(observe, hub, seen, witnesses, now=now, seed=self.settings.seed)
-        self.telemetry.took("observe", time.monotonic() - begin)
         return hub, seen, snapshot
 
     async def _thought(self, snapshot: Snapshot) -> Round:
-        begin = time.monotonic()
-        with self.telemetry.step("archgov.decide"):
+        with self.telemetry.step("archgov.conclude"):
             # HiGHS lets go of the interpreter while it solves, so watches go on.
-            found = await aside(conclude, snapshot)
-        self.telemetry.took("decide", time.monotonic() - begin)
-        return found
+            return await aside(conclude, snapshot, self.telemetry.step)
 
     async def _is_done(self, work: asyncio.Future[Any]) -> bool:
         """Waits for a result or an alarm; whether the result is there."""
@@ -292,6 +304,7 @@ class Operator:
         async with self.acting:
             if self.stopping or not self.election.leads():
                 return []
+            stories = self._stories(it)
             unwritten = await self._written_down(it)
             withheld = unwritten | self._overtaken(it)
             allowed = [
@@ -302,9 +315,24 @@ class Operator:
             results = await self.effects.carry_out(allowed, ready(it.seen))
             dropped = [(effect, Result.HELD) for effect in it.round.effects if effect not in allowed]
             await self._take_back(it, [*results, *dropped])
-        for _, result in results:
-            self.telemetry.acted(result)
+        for effect, result in results:
+            self.telemetry.acted(effect, result, stories)
+        for closed in it.round.closed:
+            self.telemetry.over(closed, stories)
+        if self.ledger is not None:
+            kept = entries(it.round, it.snapshot.seconds, self.election.epoch, trace_id(), unwritten, results)
+            self.ledger.add(kept, it.snapshot if it.round.decisions else None)
         return [result for _, result in results]
+
+    def _stories(self, it: Concluded) -> dict[tuple[str, str], str]:
+        """The trace context of every decision: of the round that made it."""
+        known = {
+            (body["metadata"]["namespace"], body["metadata"]["name"]): str(body["spec"].get("traceparent") or "")
+            for body in self._objects("Decision")
+        }
+        here = traceparent()
+        fresh = {(one.intents[0].namespace, one.name): here for one in it.round.decisions}
+        return {**fresh, **known}
 
     def _overtaken(self, it: Concluded) -> set[str | WorkloadRef]:
         """Workloads of which the round's effects are no longer asked for: thinking may take minutes, and people go on meanwhile.
@@ -377,7 +405,7 @@ class Operator:
             ref = verdict.intent
             body: Mapping[str, Any] = bodies.get((ref.kind, ref.namespace, ref.name), {})
             await self.recorder.tell(ref, body.get("metadata", {}).get("uid", ""), verdict.conditions, now)
-        await self.writer.prune(self._objects("Decision"), KEPT_DECISIONS)
+        await self.writer.prune(self._objects("Decision"))
 
     def _bodies(self) -> dict[Key, Json]:
         return {key(body): body for body in self._ours()}
@@ -388,6 +416,7 @@ class Operator:
             refused=self.effects.refused,
             unreadable={seen.member.name: tuple(seen.malformed) for seen in it.seen},
             governors={name: self.claims.governor(name) for name in names},
+            ledger=self.ledger.trouble if self.ledger else "",
         )
 
 
@@ -396,9 +425,9 @@ def _holds(hub: Hub) -> tuple[object, ...]:
     return hub.governance, hub.unclear, hub.unremembered
 
 
-async def operate(own: Access, settings: Settings) -> int:
+async def operate(own: Access, settings: Settings, pages: Pages) -> int:
     """Runs the operator until it is told to stop. Returns the exit code: 0 when stopped, 1 when it can't go on."""
-    telemetry = Telemetry(settings.traces_file)
+    telemetry = Telemetry(settings.traces_file, scraped=settings.serve_port > 0)
     # The Lease has a client of its own: its renewal must not wait behind anything else.
     async with Client(own) as hub, Client(own) as leases:
         try:
@@ -415,9 +444,27 @@ async def operate(own: Access, settings: Settings) -> int:
                 name, lambda: stops.add(asyncio.ensure_future(_stopped(operator, task)))
             )
         try:
-            return await _ended(task)
+            async with _served(operator, pages):
+                return await _ended(task)
+        except OSError as error:
+            LOG.error("the HTTP server can't start", extra={"port": settings.serve_port, "why": str(error)})  # noqa: TRY400 the reason says it all
+            return 1
         finally:
+            task.cancel()
             await operator.close()
+
+
+@asynccontextmanager
+async def _served(operator: Operator, pages: Pages) -> AsyncIterator[None]:
+    """The operator's HTTP server, where a port is set."""
+    settings = operator.settings
+    if not settings.serve_port:
+        yield
+        return
+    server = Server(operator.hub, operator, pages)
+    async with serving(server, settings.serve_address, settings.serve_port, settings.tls_directory) as port:
+        LOG.info("serving", extra={"address": settings.serve_address, "port": port})
+        yield
 
 
 async def _stopped(operator: Operator, task: asyncio.Task[None]) -> None:

@@ -32,12 +32,13 @@ class Trouble:
 
     Attributes:
         refused: why effects were refused, by workload. unreadable: objects that make no sense, by cluster.
-        governors: who governs each cluster, in words.
+        governors: who governs each cluster, in words. ledger: why the ledger lacks something.
     """
 
     refused: Mapping[WorkloadRef, str] = field(default_factory=dict)
     unreadable: Mapping[ClusterName, tuple[Malformed, ...]] = field(default_factory=dict)
     governors: Mapping[ClusterName, str] = field(default_factory=dict)
+    ledger: str = ""
 
 
 def statuses(
@@ -50,7 +51,7 @@ def statuses(
         told[key] = _intent(_troubled(verdict, trouble), bodies.get(key, {}), snapshot, trace)
     told |= _members(found, snapshot, bodies, trouble) | _records(snapshot, bodies)
     told |= _decisions(found, snapshot, bodies) | _approvals(found, snapshot, bodies)
-    told["Fleet", "", "fleet"] = _fleet(found, snapshot, bodies.get(("Fleet", "", "fleet"), {}))
+    told["Fleet", "", "fleet"] = _fleet(found, snapshot, bodies.get(("Fleet", "", "fleet"), {}), trouble)
     for rejected in hub.rejected:
         # What else is known of it stays told, a loss that it remembers above all.
         for where, status in _rejected(rejected, snapshot.seconds).items():
@@ -233,7 +234,7 @@ def _room(fleet: Fleet, domains: list[int]) -> render.Room:
     )
 
 
-def _fleet(found: Round, snapshot: Snapshot, body: Json) -> dict[str, Any]:
+def _fleet(found: Round, snapshot: Snapshot, body: Json, trouble: Trouble) -> dict[str, Any]:
     seen = found.overview
     unseen = [cluster.name for cluster in snapshot.fleet.clusters if cluster.reach is Reach.UNKNOWN]
     stopped = found.stage.stopped
@@ -255,4 +256,6 @@ def _fleet(found: Round, snapshot: Snapshot, body: Json) -> dict[str, Any]:
         snapshot=found.snapshot,
     )
     generation = int(body.get("metadata", {}).get("generation", 1))
-    return render.fleet_status(body.get("status", {}), (ready,), generation, snapshot.seconds, report, summary)
+    lacking = Condition(Kind.DEGRADED, Status.TRUE, Reason.LEDGER_LAGS, trouble.ledger)
+    said = (ready, lacking) if trouble.ledger else (ready,)
+    return render.fleet_status(body.get("status", {}), said, generation, snapshot.seconds, report, summary)

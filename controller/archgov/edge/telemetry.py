@@ -1,34 +1,52 @@
-"""Traces, decision events, metrics: OpenTelemetry, by the standard environment variables."""
+"""Traces, log events, metrics: OpenTelemetry, by the standard environment variables, and what Prometheus scrapes.
+
+A round is one trace. What happens to a decision later (an approval, an effect, its verification) is a span under the trace
+context that the Decision keeps, linked to the round that did it: the whole story of a decision is one trace, hours long if need be.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
+from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import Span
+from opentelemetry.trace import Link, Span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from archgov import __version__
-from archgov.decide.round import Round
-from archgov.model.decision import Decision
+from archgov.decide.open import Closed
+from archgov.decide.round import Effect, Round
+from archgov.decide.tell import gap_of
+from archgov.model.condition import Kind, Reason, Status
+from archgov.model.decision import Decision, Finding
+from archgov.model.snapshot import Snapshot
+from archgov.optimize.placement.judge import cost
 
 # An unreachable collector would hold the shutdown for the exporter's own time-out, 10 s a signal by default.
 EXPORT_SECONDS: Final = 2
 SHUTDOWN_SECONDS: Final = 5
-ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+SIGNALS: Final = ("TRACES", "LOGS", "METRICS")
+PREFIX: Final = "archgov."
+USD: Final = 1_000_000
+
+Attributes = Mapping[str, Any]
+# W3C trace contexts of decisions, by namespace and name.
+Stories = Mapping[tuple[str, str], str]
 
 
 class JsonLines(SpanExporter):
@@ -48,53 +66,100 @@ class JsonLines(SpanExporter):
 
 
 class Telemetry:
-    """Everything that is recorded of rounds; without a collector and without a file it only keeps trace ids."""
+    """Everything that is recorded of rounds; without a collector, a file and a scrape it only keeps trace ids."""
 
-    def __init__(self, traces_file: Path | None) -> None:
+    def __init__(self, traces_file: Path | None, *, scraped: bool = False) -> None:
         resource = Resource.create({"service.name": "archgov", "service.version": __version__})
         self._traces = TracerProvider(resource=resource)
         self._logs = LoggerProvider(resource=resource)
-        readers: list[MetricReader] = []
-        if any(os.environ.get(name) for name in ENDPOINTS):
-            readers.append(_send_to_collector(self._traces, self._logs))
+        readers = [*_senders(self._traces, self._logs), *([_scraped()] if scraped else [])]
         if traces_file is not None:
             self._traces.add_span_processor(SimpleSpanProcessor(JsonLines(traces_file)))
         self._metrics = MeterProvider(metric_readers=readers, resource=resource)
-        meter = self._metrics.get_meter("archgov")
+        meter = self._metrics.get_meter("archgov", __version__)
         self._tracer = self._traces.get_tracer("archgov", __version__)
         self._logger = self._logs.get_logger("archgov", __version__)
+        self._told: frozenset[Finding] = frozenset()
+        self._seen_reasons: set[Reason] = set()
         self._rounds = meter.create_counter("archgov.rounds", description="Rounds concluded.")
+        self._decisions = meter.create_counter("archgov.decisions", description="Decisions by what became of them.")
         self._actions = meter.create_counter("archgov.actions", description="Effects by result.")
         self._seconds = meter.create_histogram("archgov.round.duration", "s", "Seconds a step of a round takes.")
+        self._gap = meter.create_gauge("archgov.optimizer.gap", "1", "Relative gap of the acting plan.")
+        self._objective = meter.create_gauge("archgov.objective.cost", "USD/h", "The acting plan's objective by term.")
+        self._cost = meter.create_gauge(
+            "archgov.fleet.cost", "USD/d", "What replicas are allocated, and what nodes cost."
+        )
+        self._fragile = meter.create_gauge(
+            "archgov.fragile.workloads", "1", "Workloads that some loss of a scope takes whole."
+        )
+        self._waiting = meter.create_gauge("archgov.approvals.waiting", "1", "Plans that wait for a person.")
+        self._held = meter.create_gauge("archgov.budget.waiting", "1", "Workloads whose next step waits for a budget.")
+        self._intents = meter.create_gauge("archgov.intents", "1", "Intents by the reason of their Ready condition.")
+        self._error = meter.create_gauge(
+            "archgov.forecast.error", "1", "Mean error of forecasts against seasonal naive."
+        )
+        self._coverage = meter.create_gauge(
+            "archgov.forecast.coverage", "1", "How often demand stayed within forecasts."
+        )
+        self._lag = meter.create_gauge("archgov.observation.lag", "s", "How old what is known of a cluster may be.")
+        self._epoch = meter.create_gauge("archgov.leader.epoch", "1", "Epoch of this leadership.")
 
     @contextmanager
     def step(self, name: str) -> Iterator[Span]:
-        """A span; the ones inside it are its children."""
+        """A span, whose seconds are counted too; the ones inside it are its children."""
+        begin = time.monotonic()
         with self._tracer.start_as_current_span(name) as span:
             yield span
+        self._seconds.record(time.monotonic() - begin, {"step": name.removeprefix(PREFIX)})
 
-    def concluded(self, span: Span, snapshot: str, found: Round, epoch: int) -> None:
-        """What a round decided, on its span and as one log event per decision."""
+    def concluded(self, span: Span, snapshot: Snapshot, found: Round, epoch: int) -> None:
+        """What a round decided: on its span, as one log event per decision and new finding, as gauges."""
         self._rounds.add(1)
-        span.set_attribute("archgov.snapshot.digest", snapshot)
+        span.set_attribute("archgov.snapshot.digest", snapshot.digest)
         span.set_attribute("archgov.epoch", epoch)
         span.set_attribute("archgov.decisions", len(found.decisions))
         span.set_attribute("archgov.effects", len(found.effects))
         if found.acting is not None:
+            span.set_attribute("archgov.optimizer.name", found.acting.solution.engine)
             span.set_attribute("archgov.optimizer.status", found.acting.solution.status.value)
             span.set_attribute("archgov.objective", found.acting.objective)
             if found.acting.bound is not None:
                 span.set_attribute("archgov.bound", found.acting.bound)
+                span.set_attribute("archgov.gap", gap_of(found.acting) or 0.0)
+        asked_by = {intent.common.ref: intent.common.traceparent for intent in snapshot.intents}
         for decision in found.decisions:
-            self._decided(decision)
+            self._decided(decision, asked_by.get(decision.intents[0], ""))
+        self._find(found.findings)
+        self._measure(snapshot, found, epoch)
 
-    def acted(self, result: str) -> None:
-        """Counts one effect."""
-        self._actions.add(1, {"result": result})
+    def acted(self, effect: Effect, result: str, stories: Stories) -> None:
+        """One effect, under the story of its decision."""
+        self._actions.add(1, {"result": result, "cause": effect.action.cause.value})
+        action = effect.action
+        told = {
+            "archgov.decision.name": effect.decision,
+            "archgov.action.result": result,
+            "archgov.action.cause": action.cause.value,
+            "archgov.action.before": action.before,
+            "archgov.action.after": action.after,
+            "k8s.cluster.name": action.cluster,
+            "k8s.namespace.name": action.workload.namespace,
+            "k8s.deployment.name": action.workload.name,
+        }
+        with self._in_story(stories.get((effect.namespace, effect.decision), ""), "archgov.action", told):
+            self._emit("archgov.action", f"{action.workload} {action.before} → {action.after}: {result}", told)
 
-    def took(self, step: str, seconds: float) -> None:
-        """Notes how long a step of a round took."""
-        self._seconds.record(seconds, {"step": step})
+    def over(self, closed: Closed, stories: Stories) -> None:
+        """The end of a decision, under its story."""
+        self._decisions.add(1, {"outcome": closed.outcome.value})
+        told = {
+            "archgov.decision.name": closed.name,
+            "archgov.decision.outcome": closed.outcome.value,
+            "k8s.namespace.name": closed.namespace,
+        }
+        with self._in_story(stories.get((closed.namespace, closed.name), ""), "archgov.verify", told):
+            self._emit("archgov.decision", closed.reason, told)
 
     def close(self) -> None:
         """Sends what is left, for a bounded time."""
@@ -108,29 +173,88 @@ class Telemetry:
         thread.start()
         thread.join(SHUTDOWN_SECONDS)
 
-    def _decided(self, decision: Decision) -> None:
+    def _decided(self, decision: Decision, asked: str) -> None:
         first = decision.intents[0]
-        self._logger.emit(
-            severity_number=SeverityNumber.INFO,
-            event_name="archgov.decision",
-            body=decision.summary,
-            attributes={
-                "archgov.decision.name": decision.name,
-                "archgov.decision.hash": decision.plan_hash,
-                "archgov.decision.outcome": decision.outcome.value,
-                "archgov.intent.kind": first.kind,
-                "archgov.intent.namespace": first.namespace,
-                "archgov.intent.name": first.name,
-                "archgov.optimizer.name": decision.engine,
-                "archgov.optimizer.seed": decision.seed,
-                "archgov.objective": decision.objective,
-                "archgov.snapshot.digest": decision.snapshot,
-            },
+        self._decisions.add(1, {"outcome": decision.outcome.value})
+        told = {
+            "archgov.decision.name": decision.name,
+            "archgov.decision.hash": decision.plan_hash,
+            "archgov.decision.outcome": decision.outcome.value,
+            "archgov.decision.actions": len(decision.actions),
+            "archgov.decision.approved_by": decision.approved_by,
+            "archgov.intent.kind": first.kind,
+            "archgov.intent.namespace": first.namespace,
+            "archgov.intent.name": first.name,
+            "archgov.optimizer.name": decision.engine,
+            "archgov.optimizer.seed": decision.seed,
+            "archgov.objective": decision.objective,
+            "archgov.snapshot.digest": decision.snapshot,
+        }
+        # The commit that changed the intent, where its annotation names one.
+        links = [link for link in (_link(asked),) if link is not None]
+        with self._tracer.start_as_current_span("archgov.decision", links=links, attributes=told):
+            self._emit("archgov.decision", decision.summary, told)
+
+    def _find(self, findings: Iterable[Finding]) -> None:
+        """Each finding once, when it comes up."""
+        found = frozenset(findings)
+        for finding in sorted(found - self._told):
+            about = [str(ref) for ref in finding.about]
+            told = {"archgov.finding.reason": finding.reason.value, "archgov.finding.about": about}
+            self._emit("archgov.finding", finding.message, told, warns=finding.stalls)
+        self._told = found
+
+    def _measure(self, snapshot: Snapshot, found: Round, epoch: int) -> None:
+        self._epoch.set(epoch)
+        self._cost.set(found.overview.allocated * 24 / USD, {"kind": "allocated"})
+        self._cost.set(found.overview.bill * 24 / USD, {"kind": "bill"})
+        for level, count in found.overview.fragile:
+            self._fragile.set(count, {"scope": level.value})
+        if found.acting is not None:
+            self._gap.set(gap_of(found.acting) or 0.0)
+            for term, micro in cost(found.acting.problem, found.acting.target).items():
+                self._objective.set(micro / USD, {"term": term})
+        reasons = [(v.mode.value, c) for v in found.verdicts for c in v.conditions if c.kind is Kind.READY]
+        for reason in Reason:
+            count = sum(1 for _, ready in reasons if ready.reason is reason)
+            if count or reason in self._seen_reasons:
+                self._seen_reasons.add(reason)
+                self._intents.set(count, {"reason": reason.value})
+        waiting = sum(
+            1 for v in found.verdicts for c in v.conditions if c.kind is Kind.APPROVED and c.status is Status.FALSE
         )
+        self._waiting.set(waiting)
+        self._held.set(sum(1 for finding in found.findings if finding.reason is Reason.WAITING_FOR_BUDGET))
+        for gauge, values in (
+            (self._error, [float(v.forecast_error) for v in found.verdicts if v.forecast_error]),
+            (self._coverage, [float(v.coverage.rstrip("%")) / 100 for v in found.verdicts if v.coverage]),
+        ):
+            if values:
+                gauge.set(sum(values) / len(values))
+        for cluster, lag in snapshot.lag:
+            self._lag.set(lag / 1000, {"cluster": cluster})
+
+    @contextmanager
+    def _in_story(self, story: str, name: str, told: Attributes) -> Iterator[None]:
+        """A span in the trace of a decision, linked to the round that is under way."""
+        here = trace.get_current_span().get_span_context()
+        context, links = _context(story), [Link(here)] if here.is_valid else []
+        with self._tracer.start_as_current_span(name, context=context, links=links, attributes=told):
+            yield
+
+    def _emit(self, event: str, body: str, told: Attributes, *, warns: bool = False) -> None:
+        severity = SeverityNumber.WARN if warns else SeverityNumber.INFO
+        self._logger.emit(severity_number=severity, event_name=event, body=body, attributes=dict(told))
 
 
-def _send_to_collector(traces: TracerProvider, logs: LoggerProvider) -> MetricReader:
-    """Sends all signals by OTLP over HTTP; returns the reader that metrics need."""
+def _senders(traces: TracerProvider, logs: LoggerProvider) -> list[MetricReader]:
+    """Sends the signals that an endpoint is set for by OTLP over HTTP; returns the readers that metrics need."""
+    wanted = {signal for signal in SIGNALS if os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")}
+    if os.environ.get(ENDPOINT):
+        wanted |= set(SIGNALS)
+    wanted -= {signal for signal in SIGNALS if os.environ.get(f"OTEL_{signal}_EXPORTER") == "none"}
+    if not wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return []
     # Half a second of imports that nobody without a collector should wait for.
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter  # noqa: PLC0415
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
@@ -139,9 +263,28 @@ def _send_to_collector(traces: TracerProvider, logs: LoggerProvider) -> MetricRe
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS)))
-    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(timeout=EXPORT_SECONDS)))
-    return PeriodicExportingMetricReader(OTLPMetricExporter(timeout=EXPORT_SECONDS))
+    if "TRACES" in wanted:
+        traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS)))
+    if "LOGS" in wanted:
+        logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(timeout=EXPORT_SECONDS)))
+    return [PeriodicExportingMetricReader(OTLPMetricExporter(timeout=EXPORT_SECONDS))] if "METRICS" in wanted else []
+
+
+def _scraped() -> MetricReader:
+    from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415 as above
+
+    return PrometheusMetricReader()
+
+
+def _context(story: str) -> Context | None:
+    """The context that a traceparent names; None, which is the one that is open now, where it names none."""
+    return TraceContextTextMapPropagator().extract({"traceparent": story}) if story else None
+
+
+def _link(story: str) -> Link | None:
+    context = _context(story)
+    named = trace.get_current_span(context).get_span_context() if context is not None else None
+    return Link(named) if named is not None and named.is_valid else None
 
 
 def traceparent() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -23,6 +24,10 @@ ROOT: Final = f"/apis/{API_VERSION}"
 STATUS_MANAGER: Final = "archgov-status"
 CONFLICT: Final = 409
 ENDED: Final = (Outcome.VERIFIED, Outcome.SUPERSEDED, Outcome.REJECTED, Outcome.FAILED)
+# Decisions kept in the API when they are over, per intent and in all; how many are deleted after one round.
+KEPT: Final = 10
+MOST_KEPT: Final = 5_000
+MOST_DELETIONS: Final = 100
 # A status whose conditions stay as they are is written at most this often.
 STATUS_SECONDS: Final = 10
 
@@ -121,22 +126,15 @@ class Writer:
             if error.status != CONFLICT:
                 LOG.warning("the Fleet object could not be created", extra={"why": str(error)})
 
-    async def prune(self, decisions: list[Json], keep: int) -> None:
-        """Deletes the oldest ended Decisions beyond `keep` per intent."""
-        by_intent: dict[str, list[Json]] = {}
-        for body in decisions:
-            if body.get("status", {}).get("outcome") in ENDED:
-                first = body["spec"]["intents"][0]
-                by_intent.setdefault(f"{first['kind']}/{first['namespace']}/{first['name']}", []).append(body)
-        for some in by_intent.values():
-            some.sort(key=lambda body: (body["metadata"].get("creationTimestamp", ""), body["metadata"]["name"]))
-            for body in some[:-keep]:
-                metadata = body["metadata"]
-                try:
-                    await self._hub.delete(f"{collection('Decision', metadata['namespace'])}/{metadata['name']}")
-                    self._echo.forget(body)
-                except ApiError:
-                    continue
+    async def prune(self, decisions: list[Json]) -> None:
+        """Deletes Decisions that are over beyond what is kept, some at a time: the ledger has them all, and rounds go on."""
+        for body in expendable(decisions)[:MOST_DELETIONS]:
+            metadata = body["metadata"]
+            try:
+                await self._hub.delete(f"{collection('Decision', metadata['namespace'])}/{metadata['name']}")
+                self._echo.forget(body)
+            except ApiError:
+                continue
 
     async def _status(self, path: str, kind: str, namespace: str, name: str, status: dict[str, Any]) -> bool:
         metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
@@ -161,6 +159,22 @@ def collection(kind: str, namespace: str = "") -> str:
     """The path of a kind of ours, in a namespace where it has one."""
     plural = KINDS[kind].plural
     return f"{ROOT}/namespaces/{namespace}/{plural}" if namespace else f"{ROOT}/{plural}"
+
+
+def expendable(decisions: Iterable[Json]) -> list[Json]:
+    """Decisions that are over and beyond KEPT per intent, or MOST_KEPT in all; the oldest first. Open ones stay."""
+    over = [body for body in decisions if body.get("status", {}).get("outcome") in ENDED]
+    over.sort(key=lambda body: (body["metadata"].get("creationTimestamp", ""), body["metadata"]["name"]), reverse=True)
+    kept: Counter[str] = Counter()
+    beyond = []
+    for body in over:
+        first = body["spec"]["intents"][0]
+        intent = f"{first['kind']}/{first['namespace']}/{first['name']}"
+        if kept[intent] >= KEPT or kept.total() >= MOST_KEPT:
+            beyond.append(body)
+        else:
+            kept[intent] += 1
+    return beyond[::-1]
 
 
 def newest_epoch(ours: Iterable[Json]) -> int:

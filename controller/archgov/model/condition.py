@@ -71,6 +71,7 @@ class Reason(StrEnum):
     PERMISSION_MISSING = "PermissionMissing"
     NOT_ACTED_ON = "NotActedOn"
     NOT_SCHEDULED = "NotScheduled"
+    LEDGER_LAGS = "LedgerLags"
     BROKEN_PLAN = "BrokenPlan"
     UNKNOWN_OUTCOME = "OutOfWork"
     SUPERSEDED = "Superseded"

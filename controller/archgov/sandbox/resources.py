@@ -239,6 +239,15 @@ BUILT_IN: tuple[Resource, ...] = (
         namespaced=False,
         verbs=_CREATE_ONLY,
     ),
+    _built_in(
+        "authorization.k8s.io",
+        "v1",
+        "subjectaccessreviews",
+        "SubjectAccessReview",
+        "io.k8s.api.authorization.v1.SubjectAccessReview",
+        namespaced=False,
+        verbs=_CREATE_ONLY,
+    ),
 )
 
 

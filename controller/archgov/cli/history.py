@@ -1,0 +1,198 @@
+"""`archgov history`, `verify-ledger`, `replay`: what was decided, whether nobody changed it since, and again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from archgov.cli.failure import Exit, Failure
+from archgov.cli.options import As, Json, Out, output
+from archgov.cli.options import Snapshot as SnapshotFile
+from archgov.cli.output import Block, Format, Heading, Listing, Table, Text, show
+from archgov.cli.source import saved
+from archgov.decide.round import conclude
+from archgov.edge.ledger import NoLedger, Row, rows, verify
+from archgov.edge.ledger import snapshot as kept_snapshot
+from archgov.edge.settings import PREFIX, default_ledger
+from archgov.model.decision import Decision
+from archgov.model.snapshot import Snapshot
+
+EXAMPLES: Final = (
+    "Examples: archgov history -n shop --last 20 · archgov history workers-7f3a91d2 -n shop -o yaml · archgov verify-ledger · "
+    "archgov replay workers-7f3a91d2 -n shop · archgov replay workers-7f3a91d2 --ledger copied.sqlite"
+)
+LAST: Final = 50
+
+LedgerFile = Annotated[
+    Path | None,
+    typer.Option("--ledger", metavar="FILE", help="Left out: $ARCHGOV_LEDGER_FILE, else where the operator keeps it."),
+]
+Space = Annotated[str, typer.Option("--namespace", "-n", help="Only of this namespace. Left out: of all.")]
+
+
+def history(
+    decision: Annotated[str, typer.Argument(metavar="[DECISION]", help="Only of this Decision.")] = "",
+    namespace: Space = "",
+    last: Annotated[int, typer.Option("--last", min=0, help="Only the last so many rows; 0 for all.")] = LAST,
+    ledger: LedgerFile = None,
+    format_: As = Format.TABLE,
+    as_json: Json = False,
+    out: Out = None,
+) -> int:
+    """What was decided, approved, done and verified, from the ledger."""
+    found = listed(_file(ledger), namespace, _bare(decision), last)
+    show(found, _history(found), output(format_, as_json, out))
+    return Exit.OK
+
+
+def listed(file: Path, namespace: str, decision: str, last: int) -> list[dict[str, Any]]:
+    """Rows of a ledger with stable names.
+
+    Raises:
+        Failure: there is no ledger, or nothing of that decision in it.
+    """
+    found = _rows(file, namespace, decision, last)
+    if decision and not found:
+        raise Failure(f"the ledger knows no {decision}", "look for it: archgov history --last 0")
+    return [_row(row) for row in found]
+
+
+def verify_ledger(ledger: LedgerFile = None, format_: As = Format.TABLE, as_json: Json = False, out: Out = None) -> int:
+    """Check that no row of the ledger was changed, removed or inserted. Exits with 3 where one was."""
+    file = _file(ledger)
+    try:
+        count, flaw = verify(file)
+    except NoLedger as error:
+        raise Failure(str(error), "name one with --ledger") from None
+    document: dict[str, Any] = {"ledger": str(file), "rows": count, "intact": flaw is None}
+    if flaw is None:
+        told = Text(f"{file}: {count} rows, intact")
+    else:
+        document |= {"row": flaw.number, "flaw": flaw.what}
+        told = Text(f"{file}: row {flaw.number}: {flaw.what}; nothing from there on can be relied upon")
+    show(document, [told], output(format_, as_json, out))
+    return Exit.OK if flaw is None else Exit.REFUSED
+
+
+def replay(
+    decision: Annotated[str, typer.Argument(metavar="DECISION", help="Name of the Decision.")],
+    namespace: Space = "",
+    ledger: LedgerFile = None,
+    snapshot: SnapshotFile = None,
+    format_: As = Format.TABLE,
+    as_json: Json = False,
+    out: Out = None,
+) -> int:
+    """Decide again from the snapshot that a decision rests on, on any machine. Exits with 0 for the same plan, 2 for another."""
+    document = compared(_file(ledger), namespace, _bare(decision), snapshot)
+    show(document, _replayed(document), output(format_, as_json, out))
+    return Exit.OK if document["same"] else Exit.CHANGES
+
+
+def compared(file: Path, namespace: str, name: str, snapshot: Path | None) -> dict[str, Any]:
+    """A decision of a ledger beside what is decided now from what it rests on, with stable names.
+
+    Raises:
+        Failure: there is no ledger, no such decision, or its snapshot isn't kept any more.
+    """
+    first = next((row for row in _rows(file, namespace, name, 0) if row.entry.event in ("Opened", "Approved")), None)
+    if first is None:
+        raise Failure(f"the ledger knows no {name}", "look for it: archgov history --last 0")
+    spec = first.entry.body["spec"]
+    rests_on = saved(snapshot) if snapshot else _snapshot(file, str(spec["snapshot"]))
+    again = next((one for one in conclude(rests_on).decisions if one.name == name), None)
+    return _compared(name, spec, rests_on, again)
+
+
+def _file(named: Path | None) -> Path:
+    if named is not None:
+        return named
+    told = os.environ.get(f"{PREFIX}LEDGER_FILE")
+    return Path(told) if told else default_ledger(os.environ)
+
+
+def _bare(decision: str) -> str:
+    return decision.rpartition("/")[2]
+
+
+def _rows(file: Path, namespace: str, name: str, last: int) -> list[Row]:
+    try:
+        return rows(file, namespace, name, last=last)
+    except NoLedger as error:
+        raise Failure(str(error), "name one with --ledger") from None
+
+
+def _snapshot(file: Path, digest: str) -> Snapshot:
+    found = kept_snapshot(file, digest)
+    if found is None:
+        raise Failure(
+            f"snapshot {digest[:12]} isn't in the ledger any more",
+            "give it with --snapshot, or keep more of them: ARCHGOV_LEDGER_SNAPSHOT_MB",
+        )
+    return found
+
+
+def _row(row: Row) -> dict[str, Any]:
+    entry = row.entry
+    return {
+        "row": row.number,
+        "time": _time(entry.at),
+        "event": entry.event,
+        "namespace": entry.namespace,
+        "decision": entry.name,
+        "hash": row.hash,
+        **entry.body,
+    }
+
+
+def _history(found: list[dict[str, Any]]) -> Iterator[Block]:
+    yield Heading(f"archgov history · {len(found)} rows")
+    yield Table(
+        ("time", "event", "decision", "what"),
+        tuple((row["time"], row["event"], f"{row['namespace']}/{row['decision']}", _what(row)) for row in found),
+    )
+
+
+def _what(body: dict[str, Any]) -> str:
+    match body["event"]:
+        case "Acted":
+            place = f"{body['workload']} in {body['cluster']}"
+            return f"{place}: {body['before']} → {body['after']}, {body['result']}"
+        case "Closed":
+            return f"{body['outcome']}: {body['reason']}"
+        case _:
+            by = f" by {body['approvedBy']}" if body["approvedBy"] else ""
+            return f"{body['outcome']}{by}: {body['spec']['summary']}"
+
+
+def _compared(name: str, spec: dict[str, Any], rests_on: Snapshot, again: Decision | None) -> dict[str, Any]:
+    return {
+        "decision": name,
+        "same": again is not None and again.plan_hash == spec["planHash"],
+        "snapshot": rests_on.digest,
+        "seed": rests_on.seed,
+        "then": {"planHash": spec["planHash"], "engine": spec["engine"], "summary": spec["summary"]},
+        "now": None
+        if again is None
+        else {"planHash": again.plan_hash, "engine": again.engine, "summary": again.summary},
+    }
+
+
+def _replayed(document: dict[str, Any]) -> Iterator[Block]:
+    then, now = document["then"], document["now"]
+    yield Heading(f"archgov replay {document['decision']} · {'the same plan' if document['same'] else 'another plan'}")
+    lines = [f"then: {then['summary']} (plan {then['planHash'][:12]}, engine {then['engine']})"]
+    if now is None:
+        lines.append("now: no plan of that name")
+    else:
+        lines.append(f"now: {now['summary']} (plan {now['planHash'][:12]}, engine {now['engine']})")
+    yield Listing(f"Decided from snapshot {document['snapshot'][:12]}, seed {document['seed']}", tuple(lines))
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
