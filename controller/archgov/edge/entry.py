@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from archgov.api import render
-from archgov.decide.round import Effect, Round
+from archgov.decide.open import Closed
+from archgov.decide.round import Effect
 from archgov.edge.ledger import Entry
-from archgov.model.decision import Outcome
+from archgov.model.decision import Decision, Outcome
 
 
 def entries(
-    found: Round, at: int, epoch: int, trace: str, unwritten: Iterable[object], acted: Iterable[tuple[Effect, str]]
+    opened: Iterable[Decision],
+    acted: Iterable[tuple[Effect, str]],
+    over: Iterable[Closed],
+    *,
+    at: int,
+    epoch: int,
+    trace: str,
 ) -> Iterator[Entry]:
-    """Decisions that were opened or released, their effects with what came of each, decisions that are over.
+    """Decisions that were opened or released, effects with what came of each, decisions that are over.
 
     Args:
-        at: Unix seconds. trace: id of the round's trace. unwritten: names of decisions that the API doesn't hold.
+        at: Unix seconds. epoch: of the leadership. trace: id of the round's trace.
     """
-    missing = set(unwritten)
-    for decision in found.decisions:
-        if decision.name not in missing:
-            event = "Approved" if decision.approved_by and decision.outcome is Outcome.APPLYING else "Opened"
-            spec = render.decision_body(decision, epoch=epoch)["spec"]
-            about = {
-                "outcome": decision.outcome.value,
-                "approvedBy": decision.approved_by,
-                "trace": trace,
-                "spec": spec,
-            }
-            yield Entry(at, event, decision.intents[0].namespace, decision.name, about)
+    for decision in opened:
+        event = "Approved" if decision.approved_by and decision.outcome is Outcome.APPLYING else "Opened"
+        spec = render.decision_body(decision, epoch=epoch)["spec"]
+        about = {"outcome": decision.outcome.value, "approvedBy": decision.approved_by, "trace": trace, "spec": spec}
+        yield Entry(at, event, decision.intents[0].namespace, decision.name, about)
     for effect, result in acted:
         action: Mapping[str, object] = {
             "workload": effect.action.workload.key,
@@ -41,6 +41,6 @@ def entries(
             "epoch": epoch,
         }
         yield Entry(at, "Acted", effect.namespace, effect.decision, action)
-    for closed in found.closed:
-        over = {"outcome": closed.outcome.value, "reason": closed.reason, "trace": trace}
-        yield Entry(at, "Closed", closed.namespace, closed.name, over)
+    for closed in over:
+        told = {"outcome": closed.outcome.value, "reason": closed.reason, "trace": trace}
+        yield Entry(at, "Closed", closed.namespace, closed.name, told)

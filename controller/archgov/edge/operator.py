@@ -8,7 +8,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -16,6 +16,7 @@ from typing import Any, Final
 from archgov.api.kind import API_VERSION
 from archgov.api.registry import KINDS
 from archgov.decide.loss import losses, lost_now
+from archgov.decide.open import Closed
 from archgov.decide.round import Effect, Round, conclude
 from archgov.edge.aside import aside
 from archgov.edge.author import stamps
@@ -40,11 +41,14 @@ from archgov.edge.tree import Json
 from archgov.edge.watchset import WatchSet, whole
 from archgov.edge.witness import Witnesses
 from archgov.edge.writer import Writer, newest_epoch
+from archgov.model.decision import Decision, Outcome
 from archgov.model.fleet import Reach
 from archgov.model.ref import WorkloadRef
 from archgov.model.snapshot import Snapshot
 
 LOG: Final = logging.getLogger("archgov.operator")
+# Proposals written down after one round.
+MOST_PROPOSED: Final = 200
 # Until archgov sees its own kinds, or clusters have said whether they are there, it looks again after so long.
 BLIND_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
@@ -319,9 +323,8 @@ class Operator:
             self.telemetry.acted(effect, result, stories)
         for closed in it.round.closed:
             self.telemetry.over(closed, stories)
-        if self.ledger is not None:
-            kept = entries(it.round, it.snapshot.seconds, self.election.epoch, trace_id(), unwritten, results)
-            self.ledger.add(kept, it.snapshot if it.round.decisions else None)
+        opened = [one for one in it.round.decisions if one.outcome is Outcome.APPLYING and one.name not in unwritten]
+        self._keep(it, opened, results, it.round.closed)
         return [result for _, result in results]
 
     def _stories(self, it: Concluded) -> dict[tuple[str, str], str]:
@@ -376,8 +379,9 @@ class Operator:
     async def _written_down(self, it: Concluded) -> set[str | WorkloadRef]:
         """Decisions, records, losses, ends of decisions, in this order; returns what could not be written."""
         found, now = it.round, it.snapshot.seconds
+        acting = [decision for decision in found.decisions if decision.outcome is Outcome.APPLYING]
         unwritten: set[str | WorkloadRef] = {
-            decision.name for decision in found.decisions if not await self.writer.open(decision, traceparent(), now)
+            decision.name for decision in acting if not await self.writer.open(decision, traceparent(), now)
         }
         unwritten |= {record.workload for record in found.records if not await self.writer.remember(record)}
         if found.losses != it.hub.losses:
@@ -394,8 +398,26 @@ class Operator:
             )
         return unwritten
 
+    def _keep(
+        self,
+        it: Concluded,
+        opened: list[Decision],
+        acted: Sequence[tuple[Effect, Result]] = (),
+        over: tuple[Closed, ...] = (),
+    ) -> None:
+        """Hands what happened to the ledger, with the snapshot that new decisions rest on."""
+        if self.ledger is not None:
+            said = entries(opened, acted, over, at=it.snapshot.seconds, epoch=self.election.epoch, trace=trace_id())
+            self.ledger.add(said, it.snapshot if opened else None)
+
+    async def _propose(self, it: Concluded) -> None:
+        """Writes down what is only proposed, some at a time: nothing that acts waits for it, and the next round goes on."""
+        proposed = [one for one in it.round.decisions if one.outcome is Outcome.PROPOSED][:MOST_PROPOSED]
+        self._keep(it, [one for one in proposed if await self.writer.open(one, traceparent(), it.snapshot.seconds)])
+
     async def _report(self, it: Concluded) -> None:
-        """Statuses and Events, all from the same round."""
+        """Proposals, statuses and Events, all from the same round."""
+        await self._propose(it)
         bodies = self._bodies()
         now = it.snapshot.seconds
         for where, status in statuses(it.hub, it.round, it.snapshot, bodies, trace_id(), self._trouble(it)).items():

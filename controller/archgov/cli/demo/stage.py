@@ -59,7 +59,11 @@ def operator(the: Scene) -> Iterator[subprocess.Popen[bytes]]:
     kubeconfig = the.directory / "operator.kubeconfig"
     kubeconfig.touch(mode=0o600)
     kubeconfig.write_text(the.sandbox.kubeconfig_for(HUB))
-    environment = {**os.environ, "ARCHGOV_TRACES_FILE": str(the.directory / "traces.jsonl")}
+    environment = {
+        **os.environ,
+        "ARCHGOV_TRACES_FILE": str(the.directory / "traces.jsonl"),
+        "ARCHGOV_LEDGER_FILE": str(the.directory / "ledger.sqlite"),
+    }
     with (the.directory / "operator.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "archgov", "run", "--kubeconfig", str(kubeconfig)],

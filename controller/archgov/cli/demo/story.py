@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from archgov.cli.demo import seen
+from archgov.cli.demo.cluster import collection
 from archgov.cli.demo.demand import search_demand
 from archgov.cli.demo.fleet import APPS, MEMBERS
 from archgov.cli.demo.seen import Deployed
@@ -32,6 +33,7 @@ _PACKAGED: Final = Path(__file__).parent / "samples"
 # A wheel carries them beside this file; a checkout has one place for samples.
 SAMPLES: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[4] / "crds" / "samples" / "demo"
 LOST_REGION: Final = "eu-west"
+WAITS: Final = "media/cheap-workers"
 
 
 def tell(teller: Teller) -> None:
@@ -41,6 +43,7 @@ def tell(teller: Teller) -> None:
         Promised: what was promised was not observed.
     """
     intents_are_carried_out(teller)
+    a_person_approves(teller)
     before = a_region_is_lost(teller)
     the_region_comes_back(teller, before)
     the_end(teller)
@@ -68,8 +71,42 @@ def intents_are_carried_out(teller: Teller) -> None:
     teller.voice.say(f"  fixed point after {took:.1f} s: nothing left to do\n")
 
 
+def a_person_approves(teller: Teller) -> None:
+    """Chapter 4: a plan that waits is released by a person, whose name the API server says, and carried out as it was shown."""
+    before = seen.deployments(teller.the.members)
+    waiting = next(
+        (d for d in seen.decisions(teller.the.hub) if _is_of(d, WAITS) and seen.outcome(d) == "Proposed"), None
+    )
+    if waiting is None:
+        raise Promised(f"{WAITS} proposes a plan and waits: there is none")
+    name, namespace = waiting["metadata"]["name"], waiting["metadata"]["namespace"]
+    teller.voice.say(f"▸ now a person decides: archgov approve {name} -n {namespace}")
+    said = {"decision": name, "planHash": waiting["spec"]["planHash"], "verdict": "Approve", "author": "the-boss"}
+    metadata = {"name": f"{name}-approved", "namespace": namespace}
+    body = {"apiVersion": waiting["apiVersion"], "kind": "Approval", "metadata": metadata, "spec": said}
+    author = teller.the.hub.create(collection("approvals", namespace), body)["spec"]["author"]
+    if author == said["author"]:
+        raise Promised("a forged author is overwritten at admission: it was not")
+
+    def missing() -> str:
+        now = next(d for d in seen.decisions(teller.the.hub) if d["metadata"]["name"] == name)
+        return "" if seen.outcome(now) == "Verified" else f"{name} is {seen.outcome(now)}"
+
+    took = teller.until("the approved plan is carried out", FIXED_POINT, missing)
+    for step in seen.changed(teller.the.hub, before, seen.deployments(teller.the.members)):
+        teller.voice.say(f"    {step}")
+    teller.voice.say(
+        f"  verified after {took:.1f} s, approved by {author} (who claimed to be {said['author']}: overwritten)\n"
+    )
+
+
+def _is_of(decision: Mapping[str, Any], intent: str) -> bool:
+    first = decision["spec"]["intents"][0]
+    return f"{first['namespace']}/{first['name']}" == intent
+
+
 def a_region_is_lost(teller: Teller) -> Deployed:
-    """Chapter 4: both clusters of a region fall silent, their witnesses too; the survivors take over. Returns what stood before."""
+    """Chapter 5: both clusters of a region fall silent, their witnesses too; the survivors take over. Returns what stood before."""
     lost = [member.name for member in MEMBERS if member.region == LOST_REGION]
     left = {name: cluster for name, cluster in teller.the.members.items() if name not in lost}
     before = seen.deployments(teller.the.members)
@@ -102,7 +139,7 @@ def a_region_is_lost(teller: Teller) -> Deployed:
 
 
 def the_region_comes_back(teller: Teller, before: Deployed) -> None:
-    """Chapter 5: the clusters answer again; after the soak everything returns to where it was, and nothing is lost on the way."""
+    """Chapter 6: the clusters answer again; after the soak everything returns to where it was, and nothing is lost on the way."""
     lost = [member.name for member in MEMBERS if member.region == LOST_REGION]
     for name in lost:
         teller.the.sandbox.heal_cluster(name)
@@ -122,7 +159,7 @@ def _not_as_declared(teller: Teller, before: Deployed) -> str:
     if astray := _outside_eu(now):
         return f"residency: {astray}"
     if now["media/transcode"] != before["media/transcode"]:
-        return "media/transcode was moved although its intent only recommends"
+        return "media/transcode was moved although nobody has approved it"
     if now["media/thumbs"] != before["media/thumbs"]:
         return "media/thumbs was moved although its intent can't be met"
     if len(now["media/captions"]) < 2:

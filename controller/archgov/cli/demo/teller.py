@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from archgov.cli.demo import seen
@@ -12,6 +16,7 @@ from archgov.cli.demo.cluster import ApiRefused
 from archgov.cli.demo.stage import Scene
 
 POLL: Final = 0.25
+LEASE: Final = "/apis/coordination.k8s.io/v1/namespaces/archgov-system/leases/archgov"
 # Patience by chapter, in seconds; a promise that takes longer is broken.
 START, FIRST_ROUND, FIXED_POINT, DECLARED, FAILED_OVER, FAILED_BACK = 60.0, 40.0, 90.0, 30.0, 60.0, 90.0
 
@@ -96,7 +101,11 @@ def archgov_looks(teller: Teller) -> None:
 
     took = teller.until("archgov takes its first snapshot", FIRST_ROUND, looked)
     status = seen.fleet_status(teller.the.hub)
-    teller.voice.say(f"▸ operator: watching {len(teller.the.members)} clusters, all seen   {took:.1f} s")
+    lease = teller.the.hub.get(LEASE)["spec"]
+    if not lease["holderIdentity"]:
+        raise Promised("one archgov leads: the Lease has no holder")
+    leads = f"leads (epoch {lease['leaseTransitions']})"
+    teller.voice.say(f"▸ operator: {leads}, watching {len(teller.the.members)} clusters, all seen   {took:.1f} s")
     teller.voice.say(f"▸ before any intent: {fragile(status)}; {money(status)}")
 
 
@@ -116,6 +125,27 @@ def the_end(teller: Teller) -> None:
         f"  {len(found)} decisions recorded: "
         + ", ".join(f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes)))
     )
+    teller.voice.say(
+        f"  ledger: {_rows_of_the_ledger(teller)} rows, intact   archgov history --ledger {_ledger(teller)}"
+    )
+
+
+def _rows_of_the_ledger(teller: Teller) -> int:
+    """How many rows the ledger has, as `archgov verify-ledger` finds them.
+
+    Raises:
+        Promised: somebody changed it, or it lacks what was decided.
+    """
+    command = [sys.executable, "-m", "archgov", "verify-ledger", "--json", "--ledger", str(_ledger(teller))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout) if done.returncode == 0 else {}
+    if not found.get("rows"):
+        raise Promised(f"everything that was decided is in the ledger: {done.stdout or done.stderr}")
+    return int(found["rows"])
+
+
+def _ledger(teller: Teller) -> Path:
+    return teller.the.directory / "ledger.sqlite"
 
 
 def open_questions(teller: Teller) -> str:
@@ -154,6 +184,12 @@ MARKS: Final = {"True": "✔", "False": "✖", "Unknown": "…"}
 def line(intent: seen.Intent) -> str:
     """An intent with what became of it."""
     proposes = intent.mode != "Enforce" and intent.summary != "as declared"
-    mark = "○" if proposes and intent.ready == "True" else MARKS[intent.ready]
+    mark = (
+        "◌"
+        if intent.reason == "WaitingForApproval"
+        else "○"
+        if proposes and intent.ready == "True"
+        else MARKS[intent.ready]
+    )
     told = intent.message if intent.ready == "False" else intent.summary
     return f"  {mark} {intent.key:<26} {intent.kind.removesuffix('Intent'):<10} {intent.mode:<10} {told}"
