@@ -20,9 +20,9 @@ def why(stage: Stage, owner: Governed[Intent], row: int, planned: Need, replicas
     """The same in words. planned: the need that the plan answers; replicas: in all, once it is carried out."""
     if row in stage.home.returning:
         return "failback"
-    guard = stage.first_of(row, FailoverIntent)
+    guard = stage.first_of(row, FailoverIntent, enforced=True)
     # More than is needed stands for survival alone.
-    beyond = replicas > planned.total and guard is not None and guard.name != owner.name
+    beyond = replicas > planned.total and guard is not None and not isinstance(owner.intent, FailoverIntent)
     return _of_itself(stage, owner, row) + (
         f"; more than needed for {guard.intent.common.ref}" if beyond and guard else ""
     )
