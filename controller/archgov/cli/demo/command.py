@@ -189,9 +189,8 @@ def _told(teller: Teller, tale: Tale, process: subprocess.Popen[bytes], voice: T
         before = page.picture(the.sandbox.kubeconfig)
         tale.tell(teller)
         voice.busy("the report is written …")
-        page.write(
-            replace(before, notes=(*before.notes, *tale.notes)), the.sandbox.kubeconfig, the.directory / "report.html"
-        )
+        told = replace(before, notes=(*before.notes, *tale.notes))
+        page.write(told, the.sandbox.kubeconfig, the.directory / "ledger.sqlite", the.directory / "report.html")
     except Promised as broken:
         ended = process.poll()
         voice.say(f"✖ {broken}")

@@ -1,12 +1,12 @@
-"""The report of the demo: the fleet as it was before any intent, and what follows from those that were declared."""
+"""The report of the demo: the fleet as it is at its end, and how it came to that."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from archgov.cli.access import access
 from archgov.cli.demo.fleet import HUB
+from archgov.cli.history import listed
 from archgov.cli.live import look
 from archgov.cli.output import save
 from archgov.cli.report import page
@@ -19,8 +19,6 @@ def picture(kubeconfig: Path) -> Snapshot:
     return look(access(kubeconfig, HUB))[0]
 
 
-def write(before: Snapshot, kubeconfig: Path, file: Path) -> None:
-    """Writes the page about the fleet that was, with the intents that are there now."""
-    now = picture(kubeconfig)
-    asked = replace(before, intents=now.intents, series=now.series, governance=now.governance)
-    save(page(conclude(asked)).encode(), file)
+def write(before: Snapshot, kubeconfig: Path, ledger: Path, file: Path) -> None:
+    """Writes the page about the fleet as it is, what was decided on the way, and what changed since there were no intents."""
+    save(page(conclude(picture(kubeconfig)), listed(ledger, "", "", 0), before).encode(), file)
