@@ -1,3 +1,5 @@
+"""What every command has in common: help, exit codes, errors that say how to go on."""
+
 from __future__ import annotations
 
 import json

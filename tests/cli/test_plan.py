@@ -1,3 +1,5 @@
+"""`archgov plan`, as its reader sees it."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""What changed between two snapshots, in words."""
+
 from __future__ import annotations
 
 from archgov.decide.difference import Difference, differences

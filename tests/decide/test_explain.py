@@ -1,3 +1,5 @@
+"""Why a plan is as it is, against what the plan does."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -76,6 +76,17 @@ def test_a_recommendation_touches_nothing_and_says_what_it_would_do() -> None:
     assert "recommends" in round_.verdicts[0].summary
 
 
+def test_what_more_autonomy_would_save_is_what_letting_the_intents_act_saves() -> None:
+    """The figure of a fleet whose intents recommend, against the same fleet after they were let."""
+    workers = (worker("media/encode", {"us/a": 4}), worker("media/thumbs", {"us/a": 2}))
+    asking: list[Intent] = [placement("media/encode", names=["encode"]), placement("media/thumbs", names=["thumbs"])]
+    recommended = a_world(*workers, intents=asking).step()
+    let = a_world(*workers, intents=[replace(one, common=replace(one.common, mode=Mode.ENFORCE)) for one in asking])
+    before, after = let.step(), let.settle()
+    assert recommended.saving == before.overview.allocated - after.overview.allocated > 0
+    assert after.saving == 0
+
+
 def test_load_that_stays_where_it_arrives_is_not_moved_for_money() -> None:
     world = a_world(
         worker("shop/search", {"us/a": 4}),

@@ -1,3 +1,5 @@
+"""What a loss would do, before it happens."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""What keeps an intent from more, told where nothing moves."""
+
 from __future__ import annotations
 
 import pytest

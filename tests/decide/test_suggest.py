@@ -1,3 +1,5 @@
+"""Intents for workloads that nobody governs."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Rules, amounts, times as people say them."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The API client: retries, deadlines, sockets, errors."""
+
 from __future__ import annotations
 
 import asyncio

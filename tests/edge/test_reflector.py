@@ -1,3 +1,5 @@
+"""Lists with watches that lose nothing, whatever the server does."""
+
 from __future__ import annotations
 
 import asyncio

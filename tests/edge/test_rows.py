@@ -1,3 +1,5 @@
+"""From objects of any shape to rows."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

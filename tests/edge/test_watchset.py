@@ -1,3 +1,5 @@
+"""All watches of one cluster as one observation."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Forecasts against what came."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Histories from ConfigMaps."""
+
 from __future__ import annotations
 
 from dataclasses import replace

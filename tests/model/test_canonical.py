@@ -1,3 +1,5 @@
+"""Tables in one order, whatever order they came in."""
+
 from __future__ import annotations
 
 from dataclasses import fields, replace

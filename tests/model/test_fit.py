@@ -1,3 +1,5 @@
+"""How many pods of a shape nodes admit, against counting one by one."""
+
 from __future__ import annotations
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Names that API servers take."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Values to plain lists with nothing lost on the way back."""
+
 from __future__ import annotations
 
 import inspect

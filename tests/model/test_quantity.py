@@ -1,3 +1,5 @@
+"""Kubernetes quantities, exact."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Label selectors, as Kubernetes matches them."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Snapshot files: the same digest after a round trip, a message for anything else."""
+
 from __future__ import annotations
 
 import json

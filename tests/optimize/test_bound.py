@@ -1,3 +1,5 @@
+"""Bounds that no plan beats, against brute force."""
+
 from __future__ import annotations
 
 from dataclasses import replace

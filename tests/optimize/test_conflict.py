@@ -1,3 +1,5 @@
+"""Smallest sets of rules that exclude each other, against all subsets."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

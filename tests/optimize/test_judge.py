@@ -1,3 +1,5 @@
+"""The judge of placements, against the definition of each rule."""
+
 from __future__ import annotations
 
 from dataclasses import replace

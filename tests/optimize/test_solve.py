@@ -1,3 +1,5 @@
+"""Optima, against brute force."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

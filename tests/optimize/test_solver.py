@@ -1,3 +1,5 @@
+"""The MILP solver behind one function."""
+
 from __future__ import annotations
 
 import pytest

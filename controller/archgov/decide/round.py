@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archgov.decide.advise import Advice, advise
+from archgov.decide.advise import Advice, advise, most_autonomy
 from archgov.decide.approve import granted_need, on_top, rejected
 from archgov.decide.budget import allowances
-from archgov.decide.compose import Asked
+from archgov.decide.compose import Asked, hourly_prices
 from archgov.decide.failover import Answer
 from archgov.decide.grounds import cause, why
 from archgov.decide.need import first_record
@@ -50,6 +50,7 @@ class Round:
         decisions: to be written before anything else. closed: open ones that are over. records: that changed; written before
         the effects. effects: what may be done now. losses: to be remembered.
         acting, advice: the plans behind it, for those who explain; acting is None while the fast path answers.
+        saving: micro-USD per hour that letting every intent act would save on top of `acting`; None where unknown.
     """
 
     snapshot: str
@@ -64,6 +65,7 @@ class Round:
     stage: Stage
     acting: Plan | None
     advice: tuple[Advice, ...]
+    saving: int | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -88,8 +90,16 @@ def conclude(snapshot: Snapshot, timed: Stopwatch = nullcontext) -> Round:
         acting, in_vain = _acting_plan(stage, question)
     with timed("archgov.advise"):
         advice = advise(stage, acting)
+        saving = _saving(stage, acting, most_autonomy(stage)) if advice else 0
     with timed("archgov.decide"):
-        return _decided(stage, acting, in_vain, advice, urgent)
+        return replace(_decided(stage, acting, in_vain, advice, urgent), saving=saving)
+
+
+def _saving(stage: Stage, acting: Plan, free: Plan) -> int:
+    """What the replicas of one plan cost less than those of another; no less than none, for a rule may cost what it costs."""
+    fleet = stage.snapshot.fleet
+    prices = hourly_prices(fleet)[fleet.workloads.shape[list(stage.base.rows)]]
+    return max(0, int((prices * (acting.target - free.target)).sum()))
 
 
 def _acting_plan(stage: Stage, question: Asked) -> tuple[Plan, frozenset[int]]:

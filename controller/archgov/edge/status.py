@@ -251,7 +251,7 @@ def _fleet(found: Round, snapshot: Snapshot, body: Json, trouble: Trouble) -> di
         nodes=seen.nodes,
         allocated=seen.allocated,
         bill=seen.bill,
-        saving=None,
+        saving=found.saving,
         fragile=tuple((level.value, count) for level, count in seen.fragile),
         snapshot=found.snapshot,
     )

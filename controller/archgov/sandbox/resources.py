@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .definitions import META, definitions, reference
+from .definitions import META, reference
 from .objects import Object, listing, mapping, spec
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -325,9 +325,3 @@ class Registry:
         }
         self._by_key.pop(f"{plural}.{group}", None)
         self.generation += 1
-
-
-def definition_of(resource: Resource) -> dict[str, Any]:
-    """The schema of a resource with a leading reference followed."""
-    target = resource.schema.get("$ref")
-    return definitions()[target.rsplit("/", 1)[1]] if isinstance(target, str) else resource.schema
