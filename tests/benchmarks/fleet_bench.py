@@ -21,7 +21,15 @@ from tests.e2e.invariants import entries, violations
 TRACE = "openb/openb_node_list_all_node.csv"
 LIST = "gpuspec10"
 ARCHGOV = (sys.executable, "-m", "archgov")
-STEPS = ("archgov.observe", "archgov.decide", "archgov.act", "archgov.report", "archgov.round")
+CONCLUDE = (
+    "archgov.conclude",
+    "archgov.compose",
+    "archgov.forecast",
+    "archgov.optimize",
+    "archgov.advise",
+    "archgov.decide",
+)
+STEPS = ("archgov.observe", *CONCLUDE, "archgov.act", "archgov.report", "archgov.round")
 
 
 def main() -> int:

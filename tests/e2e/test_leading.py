@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def test_killed_at_random_moments_it_ends_as_it_would_have(tmp_path: Path, seed:
     with stage(tmp_path, everywhere(CART, {"ap": 4, "us": 4}, CLUSTERS), asked=ONLY_EU) as the:
         the.apply(in_eu(**SLOWLY))
         for _ in range(3):
-            wait_for_effects(the, effects(the) + dice.randint(1, 3))
+            wait_for_effects(the, effects(the) + dice.randint(0, 3))
+            time.sleep(dice.random())
             the.kill()
             the.start()
         the.until("the plan ends as it would have", lambda: the.ready(CART) == {"eu": 8})
