@@ -16,10 +16,6 @@ from archgov.model.snapshot import Series, Snapshot
 from tests.build import MONDAY, Node, Workload, a_fleet, a_snapshot
 
 
-def _ends(round_: Round) -> Iterable[tuple[str, str, Outcome]]:
-    return ((one.namespace, one.name, one.outcome) for one in round_.closed)
-
-
 @dataclass
 class World:
     """Clusters with their zones, workloads in them, what the API would keep. `step` is one round with its effects."""
@@ -59,13 +55,19 @@ class World:
         round_ = conclude(self.snapshot())
         self.rounds.append(round_)
         self.records.update({record.workload: record for record in round_.records})
-        gone = {(one.namespace, one.name) for one in round_.closed}
-        self.decisions = [one for one in self.decisions if (one.namespace, one.decision.name) not in gone]
+        ended = {(one.namespace, one.name): one.outcome for one in round_.closed}
+        self.decisions = [one for one in self.decisions if one.key not in ended]
+        self.history = [
+            replace(one, decision=replace(one.decision, outcome=ended.get(one.key, one.decision.outcome)))
+            for one in self.history
+        ]
         for decision in round_.decisions:
             opened = OpenDecision(decision.intents[0].namespace, decision, self.now)
-            # One that a person released was there before.
             for some in (self.decisions, self.history):
-                some[:] = [one for one in some if one.decision.name != decision.name] + [opened]
+                before = next((one for one in some if one.key == opened.key), None)
+                # One that a person released was there before; one that is over is made anew.
+                made = opened if before is None or self._is_over(before) else replace(opened, created=before.created)
+                some[:] = [one for one in some if one is not before] + [made]
         self.losses = round_.losses
         for effect in round_.effects:
             self._set(effect.action.workload, effect.action.cluster, effect.action.before, effect.action.after)
@@ -98,12 +100,12 @@ class World:
         return one
 
     def _about(self, one: Approval) -> Approval:
-        ended = {name: outcome for round_ in self.rounds for (_, name, outcome) in _ends(round_)}
-        for opened in self.history:
-            decision = opened.decision
-            if (opened.namespace, decision.name) == (one.namespace, one.decision):
-                return replace(one, about=replace(decision, outcome=ended.get(decision.name, decision.outcome)))
-        return one
+        return replace(
+            one, about=next((each for each in self.history if each.key == (one.namespace, one.decision)), None)
+        )
+
+    def _is_over(self, one: OpenDecision) -> bool:
+        return one.decision.outcome not in (Outcome.PROPOSED, Outcome.APPLYING)
 
     def replicas(self, name: str) -> dict[str, int]:
         """spec.replicas of a workload by cluster, without zeros."""
@@ -120,8 +122,7 @@ class World:
 
     def outcomes(self) -> list[Outcome]:
         """How each decision that was ever opened ended, or stands."""
-        ended = {(one.namespace, one.name): one.outcome for round_ in self.rounds for one in round_.closed}
-        return [ended.get((one.namespace, one.decision.name), one.decision.outcome) for one in self.history]
+        return [one.decision.outcome for one in self.history]
 
     def _workload(self, name: str) -> Workload:
         namespace, bare = name.split("/")

@@ -10,7 +10,7 @@ import pytest
 from archgov.decide.round import Round
 from archgov.model.approval import Ruling
 from archgov.model.condition import Condition, Kind, Reason, Status
-from archgov.model.decision import Cause, Decision, Outcome
+from archgov.model.decision import Cause, Decision, OpenDecision, Outcome
 from archgov.model.fleet import CLUSTER_LABEL
 from archgov.model.intent import Intent, Load, Loss, Mode, Witness
 from archgov.model.ref import ClusterName
@@ -233,8 +233,15 @@ def test_a_rollback_goes_back_in_waves_and_keeps_it_until_then() -> None:
     assert world.outcomes() == [Outcome.VERIFIED, Outcome.VERIFIED]
     assert world.decisions == []  # what was taken back is not proposed again
     world.now += 4000
-    world.step()
+    world.settle()
     assert [one.decision.outcome for one in world.decisions] == [Outcome.PROPOSED]
+    # The same plan under the same name: the approval of the first is none of the second.
+    assert world.decisions[0].decision.name == decision.name
+    assert [one.reason for one in world.rounds[-1].stage.heard] == [Reason.OTHER_PLAN] * 2
+    assert world.replicas("media/encode") == {"us": 3}
+    world.say(Ruling.APPROVE, decision)
+    world.settle()
+    assert world.replicas("media/encode") == {"ap": 3}
 
 
 def test_even_what_is_enforced_can_be_taken_back_but_never_residency() -> None:
@@ -252,6 +259,46 @@ def test_even_what_is_enforced_can_be_taken_back_but_never_residency() -> None:
     heard = strict.rounds[-1].stage.heard[-1]
     assert (heard.counts, heard.reason) == (False, Reason.NO_LONGER_HOLDS)
     assert "spec.allow" in heard.message
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PROPOSED, Outcome.VERIFIED])
+@pytest.mark.parametrize(
+    ("namespace", "workload", "reason"),
+    [
+        ("evil", "media/encode", Reason.NO_SUCH_DECISION),
+        ("media", "pay/ledger", Reason.NOT_AWAITED),
+    ],
+    ids=["filed elsewhere", "about a workload that its intent doesn't govern"],
+)
+def test_a_plan_that_archgov_never_made_is_not_carried_out(
+    outcome: Outcome, namespace: str, workload: str, reason: Reason
+) -> None:
+    world = a_world(worker("media/encode", {"us/a": 3}), worker("pay/ledger", {"us/a": 3}), intents=[cheap()])
+    world.step()
+    (real,) = world.decisions
+    target = next(one.ref for one in world.workloads if f"{one.ref.namespace}/{one.ref.name}" == workload)
+    actions = tuple(replace(action, workload=target, after=9) for action in real.decision.actions)
+    forged = replace(real.decision, actions=actions, name="forged", plan_hash="f" * 64, outcome=outcome)
+    opened = OpenDecision(namespace, forged, world.now)
+    world.history.append(opened)
+    if outcome is Outcome.PROPOSED:
+        world.decisions.append(opened)
+    said = world.say(Ruling.APPROVE if outcome is Outcome.PROPOSED else Ruling.ROLLBACK, forged, until=world.now + 600)
+    world.approvals = [replace(said, namespace=namespace)]
+    first = world.step()
+    assert (first.stage.heard[0].counts, first.stage.heard[0].reason) == (False, reason)
+    world.settle()
+    assert (world.replicas("media/encode"), world.replicas("pay/ledger")) == ({"us": 3}, {"us": 3})
+
+
+def test_rejecting_what_asks_nobody_says_what_to_do_instead() -> None:
+    world = a_world(worker("media/encode", {"us/a": 3}), intents=[replace_mode(cheap(), Mode.ENFORCE)])
+    world.step()
+    world.say(Ruling.REJECT, world.decisions[0].decision)
+    world.settle()
+    heard = world.rounds[-1].stage.heard[-1]
+    assert (heard.counts, heard.reason) == (False, Reason.NOT_AWAITED)
+    assert "spec.suspend" in heard.message
 
 
 def test_the_last_word_stands_of_those_that_could() -> None:

@@ -69,6 +69,25 @@ def test_a_plan_waits_for_a_person_is_carried_out_and_taken_back(tmp_path: Path)
         assert the.broken() == []
 
 
+def test_a_plan_that_comes_again_waits_for_another_word(tmp_path: Path) -> None:
+    with stage(tmp_path, everywhere(CART, {"us": 2}, CLUSTERS)) as the:
+        the.apply(cheap())
+        decision = proposed(the)
+        uid = the.decisions("Proposed")[0]["metadata"]["uid"]
+        run(the, "approve", decision)
+        the.until("it is carried out", lambda: the.ready(CART) == {"ap": 2} and the.decisions("Verified"))
+        run(the, "rollback", decision, "--until", "8s")
+        the.until("it is taken back", lambda: the.ready(CART) == {"us": 2} and len(the.decisions("Verified")) == 2)
+        the.until("it is proposed again", lambda: the.decisions("Proposed"))
+        (again,) = the.decisions("Proposed")
+        assert again["metadata"]["name"] == decision
+        assert again["metadata"]["uid"] != uid
+        the.holds("nobody acts", lambda: the.replicas(CART) == {"us": 2} and bool(the.decisions("Proposed")), 3.0)
+        run(the, "approve", decision)
+        the.until("it is carried out again", lambda: the.ready(CART) == {"ap": 2})
+        assert the.broken() == []
+
+
 def test_a_forged_author_is_overwritten_and_a_stale_word_followed_by_nobody(tmp_path: Path) -> None:
     with stage(tmp_path, everywhere(CART, {"us": 2}, CLUSTERS)) as the:
         the.apply(in_eu(mode="Approve"))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from archgov.api.kind import API_VERSION
 from archgov.api.member_cluster import Member
 from archgov.api.registry import KINDS
 from archgov.cli.failure import Failure
-from archgov.edge.author import stamps
+from archgov.edge.author import Authors
 from archgov.edge.client import ApiError, Client
 from archgov.edge.kubeconfig import Access, AccessError
 from archgov.edge.members import Members
@@ -61,8 +60,6 @@ async def _look(access: Access, patience: float) -> tuple[Snapshot, tuple[str, .
             witnesses.watch(hub.probes)
             await _all_seen(members, witnesses, time.monotonic() + patience)
             now = time.time_ns() // 1_000_000
-            if hub.approvals and not await stamps(client, Settings().namespace):
-                hub = replace(hub, approvals=tuple(replace(one, author="") for one in hub.approvals))
             snapshot = observe(hub, members.seen(), witnesses.current, now=now, seed=Settings().seed)
             return snapshot, tuple(_told(rejected) for rejected in hub.rejected)
         finally:
@@ -80,12 +77,15 @@ async def _hub(client: Client) -> Hub:
             return Hub()
         raise
     objects = [body for kind in KINDS.values() for body in await _listed(client, f"{base}/{kind.plural}", kind.name)]
+    authors = Authors(client)
+    await authors.ask(objects)
+    heard = list(authors.heard(objects))
     named = {
         (intent.common.ref.namespace, intent.series.config_map)
-        for intent in understood(objects).intents
+        for intent in understood(heard).intents
         if isinstance(intent, CapacityIntent) and intent.series
     }
-    return understood(objects, [body for place in sorted(named) for body in await _config_map(client, *place)])
+    return understood(heard, [body for place in sorted(named) for body in await _config_map(client, *place)])
 
 
 async def _listed(client: Client, path: str, kind: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from archgov.decide.clause import clause
@@ -19,6 +19,8 @@ from archgov.model.ref import IntentRef, WorkloadRef
 from archgov.model.snapshot import Snapshot
 from archgov.optimize.placement.judge import Violation, violated
 from archgov.optimize.placement.problem import Allowed
+
+Owners = Mapping[IntentRef, Governed[Intent]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def hear(snapshot: Snapshot, governed: Iterable[Governed[Intent]]) -> tuple[tupl
     """Every Approval, then the plans that follow from those that count, the oldest first; nobody has asked yet if they hold."""
     owners = {one.intent.common.ref: one for one in governed}
     ordered = sorted(snapshot.approvals, key=lambda one: (one.created, one.namespace, one.name))
-    doubts = {approval: _doubt(snapshot, approval) for approval in ordered}
+    doubts = {approval: _doubt(snapshot, approval, owners) for approval in ordered}
     # Of several words on one decision the last one stands, of those that could.
     last = {(one.namespace, one.decision): one for one in ordered if doubts[one] is None}
     heard, grants = [], []
@@ -81,7 +83,7 @@ def hear(snapshot: Snapshot, governed: Iterable[Governed[Intent]]) -> tuple[tupl
 def rejected(heard: Iterable[Heard]) -> dict[tuple[str, str], Approval]:
     """Rejections that count, by namespace and the hash of the plan that is not proposed again."""
     return {
-        (one.approval.namespace, one.approval.about.plan_hash): one.approval
+        (one.approval.namespace, one.approval.about.decision.plan_hash): one.approval
         for one in heard
         if one.counts and one.approval.ruling is Ruling.REJECT and one.approval.about is not None
     }
@@ -175,21 +177,29 @@ def _cells(base: Frame, actions: Iterable[Action]) -> Iterable[tuple[int, int, A
             yield s, k, action
 
 
-def _doubt(snapshot: Snapshot, approval: Approval) -> Heard | None:
+def _doubt(snapshot: Snapshot, approval: Approval, owners: Owners) -> Heard | None:
     """Why an Approval can't count by itself, if so."""
 
     def no(reason: Reason, message: str) -> Heard:
         return Heard(approval, counts=False, reason=reason, message=message)
 
-    about = approval.about
     if not approval.author:
         return no(
             Reason.AUTHOR_UNVERIFIED,
             "the API server doesn't stamp who made it, so nobody can be held to it; "
             "apply admission/approval-author.yaml, then make it again",
         )
-    if about is None:
+    if approval.about is None:
         return no(Reason.NO_SUCH_DECISION, f"there is no Decision {approval.decision} in {approval.namespace}")
+    about, made = approval.about.decision, approval.about.created
+    if about.key != approval.about.key:
+        return no(
+            Reason.NO_SUCH_DECISION, f"{about.name} is about {about.intents[0]}, which is not in {approval.namespace}"
+        )
+    if approval.created < made:
+        return no(
+            Reason.OTHER_PLAN, f"{about.name} was proposed anew at {instant(made)}, after this was said: say it again"
+        )
     if not about.plan_hash.startswith(approval.plan_hash):
         return no(
             Reason.OTHER_PLAN,
@@ -198,12 +208,18 @@ def _doubt(snapshot: Snapshot, approval: Approval) -> Heard | None:
     begun = approval.ruling is Ruling.APPROVE and about.outcome is not Outcome.PROPOSED
     if approval.until < snapshot.seconds and not begun:
         return no(Reason.EXPIRED, f"it counted until {instant(approval.until)}")
+    owner = owners.get(about.intents[0])
+    if approval.ruling is Ruling.REJECT and owner is not None and owner.enforced:
+        return no(
+            Reason.NOT_AWAITED,
+            f"{about.intents[0]} has mode Enforce, which asks nobody: suspend it (spec.suspend), or roll the plan back",
+        )
     return None
 
 
 def _accepted(approval: Approval) -> Heard:
-    about = approval.about
-    assert about is not None  # noqa: S101 _doubt has asked
+    assert approval.about is not None  # noqa: S101 _doubt has asked
+    about = approval.about.decision
     until = instant(approval.until)
     match approval.ruling:
         case Ruling.REJECT:
@@ -218,10 +234,10 @@ def _accepted(approval: Approval) -> Heard:
             return Heard(approval, counts=True, reason=Reason.APPROVED, message="the plan is being carried out")
 
 
-def _grants(snapshot: Snapshot, approval: Approval, owners: dict[IntentRef, Governed[Intent]]) -> list[Grant] | Heard:
+def _grants(snapshot: Snapshot, approval: Approval, owners: Owners) -> list[Grant] | Heard:
     """The parts of the plan that an Approval is about; a plan of many actions is several Decisions of one hash."""
-    about = approval.about
-    assert about is not None  # noqa: S101 hear has asked
+    assert approval.about is not None  # noqa: S101 hear has asked
+    about = approval.about.decision
     owner = owners.get(about.intents[0])
 
     def no(reason: Reason, message: str) -> Heard:
@@ -229,6 +245,8 @@ def _grants(snapshot: Snapshot, approval: Approval, owners: dict[IntentRef, Gove
 
     if owner is None:
         return no(Reason.NOT_AWAITED, f"{about.intents[0]} is gone, suspended or refused")
+    if strangers := _not_governed(snapshot, about, owner):
+        return no(Reason.NOT_AWAITED, f"{about.intents[0]} doesn't govern {strangers[0]}, which the plan is about")
     if approval.ruling is Ruling.ROLLBACK:
         if about.outcome not in (Outcome.VERIFIED, Outcome.APPLYING):
             return no(Reason.NOT_AWAITED, f"{about.name} is {about.outcome.value}: there is nothing to take back")
@@ -251,6 +269,12 @@ def _grants(snapshot: Snapshot, approval: Approval, owners: dict[IntentRef, Gove
     if about.generation != owner.intent.common.generation:
         return no(Reason.OTHER_PLAN, f"{about.intents[0]} was changed after {about.name} was made")
     return [Grant(approval, part, owner, *_released(part, approval.waves)) for part in parts]
+
+
+def _not_governed(snapshot: Snapshot, decision: Decision, owner: Governed[Intent]) -> list[WorkloadRef]:
+    """Workloads of a plan that its intent has no say over: it was changed since, or archgov never made that plan."""
+    rows = {action.workload: snapshot.fleet.row(action.workload) for action in decision.actions}
+    return sorted(ref for ref, row in rows.items() if row is not None and row not in owner.rows)
 
 
 def _released(decision: Decision, waves: int) -> tuple[tuple[Action, ...], tuple[Action, ...]]:

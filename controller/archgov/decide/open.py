@@ -14,6 +14,9 @@ from archgov.model.fleet import Int64, Reach
 from archgov.model.quantity import counted, instant
 from archgov.model.ref import IntentRef, WorkloadRef
 
+# Namespaces and names of decisions.
+Keys = set[tuple[str, str]]
+
 
 class Advising(Protocol):
     """Somebody's advice, as far as open decisions care."""
@@ -45,15 +48,15 @@ def led_by(stage: Stage, outcome: Outcome, intent: IntentRef | None = None, star
     return target
 
 
-def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[set[str], tuple[Closed, ...]]:
-    """Which open decisions go on, by name, then which are over, how, and why.
+def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[Keys, tuple[Closed, ...]]:
+    """Which open decisions go on, then which are over, how, and why.
 
     An applying one goes on for the workloads that the plan still leads where it does, until that is observed, pods Ready; what
     another plan took over is that plan's to verify. A proposed one goes on while it is still what is advised.
     """
-    advised = {decision.name for one in advice for decision in one.decisions}
+    advised = {decision.key for one in advice for decision in one.decisions}
     refused = rejected(stage.heard)
-    kept: set[str] = set()
+    kept: Keys = set()
     over: list[Closed] = []
     for one in stage.snapshot.decisions:
         decision, grant = one.decision, stage.grant_of(one)
@@ -63,7 +66,7 @@ def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[se
                 by = f"observed as approved by {grant.approval.author}, every replica Ready"
                 over.append(_closed(one, Outcome.VERIFIED, by))
             else:
-                kept.add(decision.name)
+                kept.add(one.key)
         elif decision.outcome is Outcome.PROPOSED:
             no = refused.get((one.namespace, decision.plan_hash))
             if no is not None:
@@ -71,8 +74,8 @@ def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[se
                 over.append(
                     _closed(one, Outcome.REJECTED, f"rejected by {no.author} until {instant(no.until)}{because}")
                 )
-            elif decision.name in advised:
-                kept.add(decision.name)
+            elif one.key in advised:
+                kept.add(one.key)
             else:
                 over.append(_closed(one, Outcome.SUPERSEDED, "it is no longer what is advised"))
         elif not (led := still_led(stage, decision, target)):
@@ -82,7 +85,7 @@ def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[se
             told = f"; {counted(len(overtaken), 'workload')} overtaken by another plan" if overtaken else ""
             over.append(_closed(one, Outcome.VERIFIED, f"observed as planned, every replica Ready{told}", overtaken))
         else:
-            kept.add(decision.name)
+            kept.add(one.key)
     return kept, tuple(over)
 
 

@@ -15,7 +15,7 @@ from archgov.decide.compose import Asked, hourly_prices
 from archgov.decide.failover import Answer
 from archgov.decide.grounds import cause, why
 from archgov.decide.need import first_record
-from archgov.decide.open import Closed, closing, led_by, still_led
+from archgov.decide.open import Closed, Keys, closing, led_by, still_led
 from archgov.decide.overview import Overview, overview
 from archgov.decide.plan import Plan, plan
 from archgov.decide.release import Released, Step, release
@@ -122,7 +122,7 @@ def _decided(
         decision
         for one in advice
         for decision in one.decisions
-        if decision.name not in kept and (decision.intents[0].namespace, decision.plan_hash) not in refused
+        if decision.key not in kept and (decision.intents[0].namespace, decision.plan_hash) not in refused
     )
     return _round(stage, acting.target, acting, advice, released, fresh, proposed, kept, over, urgent)
 
@@ -145,15 +145,15 @@ def _answer_loss(stage: Stage, urgent: Answer) -> Round:
         for s, row in enumerate(stage.base.rows)
         for k in np.flatnonzero(urgent.level[s] != stage.base.problem.now[s]).tolist()
     )
-    known = {one.decision.name for one in stage.snapshot.decisions}
-    kept = {decision.name for decision in fresh if decision.name in known}
+    known = {one.key for one in stage.snapshot.decisions}
+    kept = {decision.key for decision in fresh if decision.key in known}
     over = tuple(
         Closed(one.namespace, one.decision.name, Outcome.SUPERSEDED, f"{what} is lost; the running plan stands still")
         for one in stage.snapshot.decisions
-        if one.decision.name not in kept and one.decision.outcome is Outcome.APPLYING
+        if one.key not in kept and one.decision.outcome is Outcome.APPLYING
     )
     released = Released(steps, (), frozenset(rows))
-    new = tuple(decision for decision in fresh if decision.name not in kept)
+    new = tuple(decision for decision in fresh if decision.key not in kept)
     return _round(stage, urgent.level, None, (), released, new, (), kept, over, urgent)
 
 
@@ -167,19 +167,19 @@ def _released(stage: Stage, target: Int64) -> Released:
     return release(stage.snapshot.fleet, stage.base.rows, stage.base.problem, target, granted)
 
 
-def _led(stage: Stage, target: Int64, kept: set[str]) -> set[tuple[WorkloadRef, ClusterName]]:
+def _led(stage: Stage, target: Int64, kept: Keys) -> set[tuple[WorkloadRef, ClusterName]]:
     """Workloads, by cluster, that a decision under way leads where a plan wants them."""
     return {
         (action.workload, action.cluster)
         for one in stage.snapshot.decisions
-        if one.decision.name in kept and one.decision.outcome is Outcome.APPLYING
+        if one.key in kept and one.decision.outcome is Outcome.APPLYING
         for still in [still_led(stage, one.decision, target)]
         for action in one.decision.actions
         if action.workload in still
     }
 
 
-def _granted_decisions(stage: Stage, acting: Plan, kept: set[str]) -> tuple[Decision, ...]:
+def _granted_decisions(stage: Stage, acting: Plan, kept: Keys) -> tuple[Decision, ...]:
     """Decisions that people released just now, and those that take others back."""
     base, now = stage.base, stage.base.problem.now
     led, found = _led(stage, acting.target, kept), []
@@ -198,7 +198,7 @@ def _granted_decisions(stage: Stage, acting: Plan, kept: set[str]) -> tuple[Deci
     return tuple(found)
 
 
-def _acting_decisions(stage: Stage, acting: Plan, kept: set[str], in_vain: frozenset[int]) -> tuple[Decision, ...]:
+def _acting_decisions(stage: Stage, acting: Plan, kept: Keys, in_vain: frozenset[int]) -> tuple[Decision, ...]:
     """One decision per intent that owns changes which no open decision leads to yet."""
     now, led = stage.base.problem.now, _led(stage, acting.target, kept)
     by_owner: dict[str, list[int]] = {}
@@ -253,7 +253,7 @@ def _round(
     released: Released,
     fresh: tuple[Decision, ...],
     proposed: tuple[Decision, ...],
-    kept: set[str],
+    kept: Keys,
     over: tuple[Closed, ...],
     urgent: Answer | None,
 ) -> Round:
@@ -265,7 +265,7 @@ def _round(
     )
     # Of two that speak of one workload the later one leads.
     latest = sorted(stage.snapshot.decisions, key=lambda one: -one.created)
-    under_way = (*fresh, *(one.decision for one in latest if one.decision.name in kept))
+    under_way = (*fresh, *(one.decision for one in latest if one.key in kept))
     effects = tuple(_effect(stage, step, under_way) for step in released.steps)
     return Round(
         snapshot=stage.snapshot.digest,

@@ -65,10 +65,7 @@ class Stage:
     def grant_of(self, one: OpenDecision) -> Grant | None:
         """The grant that releases a decision."""
         for grant in self.grants:
-            if not grant.takes_back and (grant.approval.namespace, grant.decision.name) == (
-                one.namespace,
-                one.decision.name,
-            ):
+            if not grant.takes_back and (grant.approval.namespace, grant.decision.name) == one.key:
                 return grant
         return None
 

@@ -171,7 +171,7 @@ def understood(objects: Iterable[Json], config_maps: Iterable[Json] = ()) -> Hub
 def _approvals(parsed: Iterable[object]) -> Iterable[Approval]:
     """What people say, each with the Decision that it names, over or not."""
     found = list(parsed)
-    named = {(one.namespace, one.decision.name): one.decision for one in found if isinstance(one, OpenDecision)}
+    named = {one.key: one for one in found if isinstance(one, OpenDecision)}
     for one in found:
         if isinstance(one, Approval):
             yield replace(one, about=named.get((one.namespace, one.decision)))

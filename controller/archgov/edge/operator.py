@@ -8,7 +8,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -19,7 +19,7 @@ from archgov.decide.loss import losses, lost_now
 from archgov.decide.open import Closed
 from archgov.decide.round import Effect, Round, conclude
 from archgov.edge.aside import aside
-from archgov.edge.author import stamps
+from archgov.edge.author import Authors
 from archgov.edge.claim import Claims
 from archgov.edge.client import ApiError, Client
 from archgov.edge.echo import Echo, Key, key
@@ -40,7 +40,8 @@ from archgov.edge.telemetry import Telemetry, trace_id, traceparent
 from archgov.edge.tree import Json
 from archgov.edge.watchset import WatchSet, whole
 from archgov.edge.witness import Witnesses
-from archgov.edge.writer import Writer, newest_epoch
+from archgov.edge.writer import KEPT, MOST_KEPT, Writer, newest_epoch
+from archgov.model.approval import Approval
 from archgov.model.decision import Decision, Outcome
 from archgov.model.fleet import Reach
 from archgov.model.ref import WorkloadRef
@@ -88,7 +89,7 @@ class Operator:
     writer: Writer = field(init=False)
     recorder: Recorder = field(init=False)
     acting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    knows_authors: bool = False
+    authors: Authors = field(init=False)
     newest: tuple[Snapshot, Round] | None = None
     stopping: bool = False
     blind: str = ""
@@ -100,6 +101,7 @@ class Operator:
         self.witnesses = Witnesses(self.due.mark)
         if self.settings.ledger_file is not None:
             self.ledger = Ledger(self.settings.ledger_file, self.settings.ledger_snapshot_mb << 20)
+        self.authors = Authors(self.hub)
         self.claims = Claims(self.hub)
         self.effects = Effects(self.members, self.claims, self.due.alarm, self.election)
         self.writer = Writer(self.hub, self.echo, self.election)
@@ -181,7 +183,7 @@ class Operator:
         if self.members.undecided():
             return BLIND_SECONDS
         await self.writer.ensure_fleet(self._objects("Fleet"))
-        self.knows_authors = bool(hub.approvals) and await stamps(self.hub, self.settings.namespace)
+        await self.authors.ask(self._ours())
         with self.telemetry.step("archgov.round") as span:
             it = await self._concluded()
             self.newest = (it.snapshot, it.round)
@@ -202,7 +204,8 @@ class Operator:
             },
         )
         waits = not it.round.is_settled or it.round.losses or it.round.stage.home.soaking
-        return self.settings.pending_seconds if waits else self.settings.resync_seconds
+        wait = self.settings.pending_seconds if waits else self.settings.resync_seconds
+        return min([wait, *(max(BLIND_SECONDS, until - time.time()) for until in _ends(it.hub) if until > time.time())])
 
     def _is_blind(self) -> bool:
         """Without sight of its own kinds archgov knows neither intents nor records, so it holds."""
@@ -292,10 +295,7 @@ class Operator:
         )
 
     def _understood(self) -> Hub:
-        hub = understood(self._ours(), self.watches.objects("ConfigMap"))
-        return (
-            hub if self.knows_authors else replace(hub, approvals=tuple(replace(a, author="") for a in hub.approvals))
-        )
+        return understood(self.authors.heard(self._ours()), self.watches.objects("ConfigMap"))
 
     def _ours(self) -> list[Json]:
         return self.echo.over(body for kind in KINDS for body in self.watches.objects(kind))
@@ -357,10 +357,11 @@ class Operator:
             if one.intent.common.ref in changed
             for row in one.rows
         }
-        said = {(one.namespace, one.name) for one in newest.approvals}
-        for grant in it.round.stage.grants:
-            if (grant.approval.namespace, grant.approval.name) not in said:
-                overtaken |= grant.workloads
+        plans = {one.about.decision.plan_hash for one in _said_since(it.hub, newest) if one.about is not None}
+        granted = (grant.decision for grant in it.round.stage.grants)
+        for decision in (*it.round.decisions, *(one.decision for one in it.hub.decisions), *granted):
+            if decision.plan_hash in plans:
+                overtaken |= {action.workload for action in decision.actions}
         touched = {effect.action.workload for effect in it.round.effects}
         return overtaken | {workload for workload in touched if workload.namespace in spaces}
 
@@ -427,7 +428,13 @@ class Operator:
             ref = verdict.intent
             body: Mapping[str, Any] = bodies.get((ref.kind, ref.namespace, ref.name), {})
             await self.recorder.tell(ref, body.get("metadata", {}).get("uid", ""), verdict.conditions, now)
-        await self.writer.prune(self._objects("Decision"))
+        await self._prune(it)
+
+    async def _prune(self, it: Concluded) -> None:
+        """Nothing goes that somebody's word rests on; without a ledger that has it, as little as can be."""
+        said = {(one.namespace, one.decision) for one in it.hub.approvals if one.until >= it.snapshot.seconds}
+        recorded = self.ledger is not None and not self.ledger.trouble
+        await self.writer.prune(self._objects("Decision"), said, KEPT if recorded else MOST_KEPT)
 
     def _bodies(self) -> dict[Key, Json]:
         return {key(body): body for body in self._ours()}
@@ -445,6 +452,20 @@ class Operator:
 def _holds(hub: Hub) -> tuple[object, ...]:
     """What holds for every effect, and which clusters and workloads are held."""
     return hub.governance, hub.unclear, hub.unremembered
+
+
+def _ends(hub: Hub) -> Iterable[float]:
+    """Unix seconds at which something that people said stops counting, with nothing that would tell of it."""
+    # What counts until a second counts in it.
+    yield from (one.until + 1 for one in hub.approvals)
+    if hub.governance.stopped is not None:
+        yield hub.governance.stopped.until + 1
+
+
+def _said_since(before: Hub, now: Hub) -> Iterable[Approval]:
+    """Approvals that came, went or were made anew under the same name."""
+    words = [{replace(one, about=None): one for one in hub.approvals} for hub in (before, now)]
+    return (words[one in words[1]][one] for one in words[0].keys() ^ words[1].keys())
 
 
 async def operate(own: Access, settings: Settings, pages: Pages) -> int:

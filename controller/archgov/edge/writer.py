@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -12,7 +14,7 @@ from archgov.api import render
 from archgov.api.kind import API_VERSION
 from archgov.api.registry import KINDS
 from archgov.edge.client import APPLY_PATCH, Api, ApiError
-from archgov.edge.echo import Echo
+from archgov.edge.echo import Echo, key
 from archgov.edge.tree import Json
 from archgov.model.condition import Condition, Kind, Reason, Status
 from archgov.model.decision import Decision, Outcome
@@ -53,12 +55,31 @@ class Writer:
         body = render.decision_body(decision, traceparent, self._epoch.epoch)
         path = collection("Decision", decision.intents[0].namespace)
         try:
+            await self._open(path, body)
+        except ApiError as error:
+            LOG.warning("a Decision could not be written", extra={"decision": decision.name, "why": str(error)})
+            return False
+        return await self.conclude(decision, decision.outcome, "", now)
+
+    async def _open(self, path: str, body: Json) -> None:
+        try:
             self._echo.note(await self._hub.post(path, body))
         except ApiError as error:
             if error.status != CONFLICT:
-                LOG.warning("a Decision could not be written", extra={"decision": decision.name, "why": str(error)})
-                return False
-        return await self.conclude(decision, decision.outcome, "", now)
+                raise
+            before = await self._hub.get(f"{path}/{body['metadata']['name']}")
+            if before["spec"]["planHash"] == body["spec"]["planHash"] and not _is_over(before):
+                return
+            # A plan that comes again is another Decision: what people said of the first they didn't say of this one.
+            await self._delete(before)
+            self._echo.note(await self._hub.post(path, body))
+
+    async def _delete(self, body: Json) -> None:
+        metadata = body["metadata"]
+        guard = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        how = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": guard}
+        await self._hub.delete(f"{collection('Decision', metadata['namespace'])}/{metadata['name']}", how)
+        self._echo.forget(body)
 
     async def conclude(
         self,
@@ -126,15 +147,11 @@ class Writer:
             if error.status != CONFLICT:
                 LOG.warning("the Fleet object could not be created", extra={"why": str(error)})
 
-    async def prune(self, decisions: list[Json]) -> None:
-        """Deletes Decisions that are over beyond what is kept, some at a time: the ledger has them all, and rounds go on."""
-        for body in expendable(decisions)[:MOST_DELETIONS]:
-            metadata = body["metadata"]
-            try:
-                await self._hub.delete(f"{collection('Decision', metadata['namespace'])}/{metadata['name']}")
-                self._echo.forget(body)
-            except ApiError:
-                continue
+    async def prune(self, decisions: Iterable[Json], needed: AbstractSet[tuple[str, str]], most: int = KEPT) -> None:
+        """Deletes Decisions that are over beyond what is kept, some at a time, so that rounds go on."""
+        for body in expendable(decisions, needed, most)[:MOST_DELETIONS]:
+            with contextlib.suppress(ApiError):
+                await self._delete(body)
 
     async def _status(self, path: str, kind: str, namespace: str, name: str, status: dict[str, Any]) -> bool:
         metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
@@ -161,20 +178,29 @@ def collection(kind: str, namespace: str = "") -> str:
     return f"{ROOT}/namespaces/{namespace}/{plural}" if namespace else f"{ROOT}/{plural}"
 
 
-def expendable(decisions: Iterable[Json]) -> list[Json]:
-    """Decisions that are over and beyond KEPT per intent, or MOST_KEPT in all; the oldest first. Open ones stay."""
-    over = [body for body in decisions if body.get("status", {}).get("outcome") in ENDED]
+def expendable(decisions: Iterable[Json], needed: AbstractSet[tuple[str, str]], most: int = KEPT) -> list[Json]:
+    """Decisions that are over and beyond `most` per intent, or MOST_KEPT in all; the oldest first. Open ones stay.
+
+    Args:
+        needed: (namespace, name) of those that somebody's word rests on; they stay too.
+    """
+    over = [body for body in decisions if _is_over(body) and key(body)[1:] not in needed]
     over.sort(key=lambda body: (body["metadata"].get("creationTimestamp", ""), body["metadata"]["name"]), reverse=True)
     kept: Counter[str] = Counter()
-    beyond = []
+    beyond, all_kept = [], 0
     for body in over:
         first = body["spec"]["intents"][0]
         intent = f"{first['kind']}/{first['namespace']}/{first['name']}"
-        if kept[intent] >= KEPT or kept.total() >= MOST_KEPT:
+        if kept[intent] >= most or all_kept == MOST_KEPT:
             beyond.append(body)
         else:
             kept[intent] += 1
+            all_kept += 1
     return beyond[::-1]
+
+
+def _is_over(decision: Json) -> bool:
+    return decision.get("status", {}).get("outcome") in ENDED
 
 
 def newest_epoch(ours: Iterable[Json]) -> int:

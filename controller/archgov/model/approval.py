@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from archgov.model.decision import Decision
+from archgov.model.decision import OpenDecision
 
 
 class Ruling(StrEnum):
@@ -21,7 +21,7 @@ class Approval:
     """Somebody's word on one exact plan.
 
     Attributes:
-        decision, plan_hash: which plan, by name and by content. about: the Decision of that name, None where there is none.
+        decision, plan_hash: which plan, by name and by content. about: the Decision of that name, over or not, if there is one.
         author: the user who made it, as stamped at admission; "" without a stamp that can be trusted.
         until: Unix seconds: an approval begins by then, a rejection and a rolled-back state last until then.
         waves: how many of its waves are released, 0 for all. created: Unix seconds.
@@ -38,4 +38,4 @@ class Approval:
     waves: int = 0
     generation: int = 1
     created: int = 0
-    about: Decision | None = None
+    about: OpenDecision | None = None

@@ -134,6 +134,11 @@ class Decision:
     approved_by: str = ""
 
     @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name): it is filed where its first intent is."""
+        return self.intents[0].namespace, self.name
+
+    @property
     def gap(self) -> float | None:
         """Relative distance between objective and bound."""
         if self.bound is None:
@@ -143,11 +148,16 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class OpenDecision:
-    """A decision as the API keeps it while it is neither verified nor superseded. created: Unix seconds."""
+    """A decision as the API keeps it. created: Unix seconds."""
 
     namespace: str
     decision: Decision
     created: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name)."""
+        return self.namespace, self.decision.name
 
 
 def plan_hash(actions: tuple[Action, ...], intents: tuple[tuple[str, int], ...]) -> str:
