@@ -58,7 +58,10 @@ class Fleet:
         self.remembered.append((cluster, uid))
 
     async def carry_out(self, *effects: Effect, counted: int = 0) -> list[Result]:
-        return [result for _, result in await self.effects.carry_out(effects, {CART: counted})]
+        told: list[Result] = []
+        found = await self.effects.carry_out(effects, {CART: counted}, lambda _, result: told.append(result))
+        assert sorted(told) == sorted(result for _, result in found)
+        return [result for _, result in found]
 
 
 class Hub:

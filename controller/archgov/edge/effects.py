@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Final, Protocol
@@ -71,22 +71,30 @@ class Effects:
         self.refused: dict[WorkloadRef, str] = {}
 
     async def carry_out(
-        self, effects: Iterable[Effect], counted: Mapping[WorkloadRef, int]
+        self, effects: Iterable[Effect], counted: Mapping[WorkloadRef, int], tell: Callable[[Effect, Result], None]
     ) -> list[tuple[Effect, Result]]:
         """Carries out all that still hold, cluster by cluster at the same time, additions first.
 
         Args:
             counted: Ready replicas, as `ready` counted them when the round was concluded.
+            tell: called with each as soon as it is known what came of it.
         """
         by_cluster: dict[ClusterName, list[Effect]] = {}
         for effect in sorted(effects, key=lambda effect: (effect.action.removes, effect.action)):
             by_cluster.setdefault(effect.action.cluster, []).append(effect)
         self.refused = {}
-        each = await asyncio.gather(*(self._in_order(some, counted) for some in by_cluster.values()))
+        each = await asyncio.gather(*(self._in_order(some, counted, tell) for some in by_cluster.values()))
         return [pair for some in each for pair in some]
 
-    async def _in_order(self, effects: list[Effect], counted: Mapping[WorkloadRef, int]) -> list[tuple[Effect, Result]]:
-        return [(effect, await self._one(effect, counted)) for effect in effects]
+    async def _in_order(
+        self, effects: list[Effect], counted: Mapping[WorkloadRef, int], tell: Callable[[Effect, Result], None]
+    ) -> list[tuple[Effect, Result]]:
+        found = []
+        for effect in effects:
+            result = await self._one(effect, counted)
+            tell(effect, result)
+            found.append((effect, result))
+        return found
 
     async def _one(self, effect: Effect, counted: Mapping[WorkloadRef, int]) -> Result:
         action = effect.action

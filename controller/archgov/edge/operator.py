@@ -310,21 +310,25 @@ class Operator:
                 return []
             stories = self._stories(it)
             unwritten = await self._written_down(it)
+            # Before anything is done, so that who is killed in the middle leaves the grounds behind.
+            opened = [one for one in it.round.decisions if one.outcome is Outcome.APPLYING]
+            self._keep(it, [one for one in opened if one.name not in unwritten], over=it.round.closed)
             withheld = unwritten | self._overtaken(it)
             allowed = [
                 effect
                 for effect in it.round.effects
                 if effect.decision not in withheld and effect.action.workload not in withheld
             ]
-            results = await self.effects.carry_out(allowed, ready(it.seen))
+
+            def tell(effect: Effect, result: Result) -> None:
+                self.telemetry.acted(effect, result, stories)
+                self._keep(it, acted=[(effect, result)])
+
+            results = await self.effects.carry_out(allowed, ready(it.seen), tell)
             dropped = [(effect, Result.HELD) for effect in it.round.effects if effect not in allowed]
             await self._take_back(it, [*results, *dropped])
-        for effect, result in results:
-            self.telemetry.acted(effect, result, stories)
         for closed in it.round.closed:
             self.telemetry.over(closed, stories)
-        opened = [one for one in it.round.decisions if one.outcome is Outcome.APPLYING and one.name not in unwritten]
-        self._keep(it, opened, results, it.round.closed)
         return [result for _, result in results]
 
     def _stories(self, it: Concluded) -> dict[tuple[str, str], str]:
@@ -402,7 +406,7 @@ class Operator:
     def _keep(
         self,
         it: Concluded,
-        opened: list[Decision],
+        opened: Sequence[Decision] = (),
         acted: Sequence[tuple[Effect, Result]] = (),
         over: tuple[Closed, ...] = (),
     ) -> None:
@@ -414,7 +418,13 @@ class Operator:
     async def _propose(self, it: Concluded) -> None:
         """Writes down what is only proposed, some at a time: nothing that acts waits for it, and the next round goes on."""
         proposed = [one for one in it.round.decisions if one.outcome is Outcome.PROPOSED][:MOST_PROPOSED]
-        self._keep(it, [one for one in proposed if await self.writer.open(one, traceparent(), it.snapshot.seconds)])
+        written: list[Decision] = []
+        try:
+            for one in proposed:
+                if await self.writer.open(one, traceparent(), it.snapshot.seconds):
+                    written.append(one)  # noqa: PERF401 what was written before an alarm is kept too
+        finally:
+            self._keep(it, written)
 
     async def _report(self, it: Concluded) -> None:
         """Proposals, statuses and Events, all from the same round."""
