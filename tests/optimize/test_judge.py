@@ -149,6 +149,42 @@ def test_old_and_new_replicas_have_to_fit_at_once_where_a_plan_takes_two_waves()
     assert [violation.rule for violation in broken(at_once, plan(at_once, swapped))] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "n", "holds"),
+    [
+        (MaxShare("share", 0, (0,), 50), [2, 1, 1], True),
+        (MaxShare("share", 0, (0,), 50), [3, 1, 1], False),
+        (MinDomains("domains", 0, ((0,), (1,), (2,)), 2), [0, 0, 0], True),
+        (MinDomains("domains", 0, ((0,), (1,), (2,)), 2), [1, 0, 0], False),
+        (Quota("quota", (0,), 0, 0, 30), [5, 0, 0], True),
+        (Quota("quota", (0,), 0, 0, 29), [5, 0, 0], False),
+        (Quota("quota", (0,), 0, 0, 0), [2, 9, 9], True),
+        (Quota("quota", (0,), 0, 0, -5), [2, 2, 2], True),
+        (Quota("quota", (0,), 0, 0, 9), [3, 2, 2], False),
+        (Quota("quota", (0,), 0, 0, 9), [1, 2, 2], True),
+    ],
+    ids=str,
+)
+def test_a_rule_holds_up_to_its_limit_and_no_further(rule: Rule, n: list[int], holds: bool) -> None:
+    assert (violated(the_problem((rule,)), np.array([n, STANDING[1]], np.int64)) == ()) is holds
+
+
+def test_moves_cost_what_leaves_a_cluster_and_nothing_else() -> None:
+    problem = replace(the_problem(), move=np.array([5, 7], np.int64))
+    assert cost(problem, np.array([[0, 3, 4], [1, 1, 0]], np.int64)) == {"placement": 9, "moves": 10}
+    assert cost(problem, np.array([[9, 9, 9], [0, 1, 1]], np.int64)) == {"placement": 29, "moves": 7}
+
+
+@pytest.mark.parametrize(("objective", "gap", "proven"), [(10**12, 900, True), (10**12, 1100, False), (0, 0, True)])
+def test_optimal_means_that_next_to_nothing_lies_between_bound_and_objective(
+    objective: int, gap: int, proven: bool
+) -> None:
+    problem = a_problem(now=[[1]], price=[[objective]], rules=())
+    claimed = plan(problem, [[1]], bound=objective - gap, status=Status.OPTIMAL)
+    assert kinds(problem, claimed) == ([] if proven else ["UnprovenBound"])
+    assert kinds(problem, replace(claimed, status=Status.FEASIBLE)) == []
+
+
 def test_what_may_not_move_is_not_moved() -> None:
     problem = a_problem(now=[[1, 0]], price=[[1, 1]], free=[False], rules=(Total("total", 0, 5),))
     assert kinds(problem, plan(problem, [[0, 1]])) == ["NotFree"]
@@ -234,7 +270,7 @@ def test_zones_never_hold_more_or_fewer_than_the_scheduler_could_bring_about(
     counts = [sum(state[j] for j in inside) for state in outcomes(tuple(standing), n, m)]
     assert at_least(problem, 0, inside, [n]) <= min(counts)
     assert max(counts) <= at_most(problem, 0, inside, [n])
-    if m == 0 and len(inside) == 1:
+    if len(inside) == 1 and (m == 0 or n <= sum(standing) or len(set(standing)) == 1):
         assert (at_least(problem, 0, inside, [n]), at_most(problem, 0, inside, [n])) == (min(counts), max(counts))
 
 
