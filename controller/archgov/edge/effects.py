@@ -52,8 +52,8 @@ class Places(Protocol):
 class Leadership(Protocol):
     """Who may act, and for how long an effect may be under way."""
 
-    def leads(self, seconds: float = 0.0) -> bool:
-        """Whether this process acts, and will for so many seconds."""
+    def leads(self) -> bool:
+        """Whether this process may act."""
 
     @property
     def terms(self) -> Terms:

@@ -1,8 +1,11 @@
 """Which of several replicas acts: the one that holds the Lease.
 
 Times in a Lease are compared for change only, never with our clock: a candidate counts the lease's duration on its own clock
-from the moment it saw holder or renewal change, so skewed clocks do no harm. Success is dated before the request was sent. A
+from the answer that showed it a new version, so skewed clocks do no harm. Success is dated before the request was sent. A
 leader that could not renew in time ends its process at once, and a thread of its own sees to that where the loop is blocked.
+
+A Lease that is gone says nothing of who led by it. So whoever finds it gone puts it back in nobody's name, and all wait for that
+one to run out: creating a Lease makes no leader. Only who leads until then may take it over at once.
 
 A Lease doesn't fence: a leader that was paused may wake up after another took over. So `leaseTransitions` is the epoch
 of every write: our own kinds refuse an older one by a CEL rule, effects look at `leads` before they are sent, carry a
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import random
 import socket
@@ -31,8 +35,10 @@ from archgov.edge.tree import Json
 
 LOG: Final = logging.getLogger("archgov.elect")
 NAME: Final = "archgov"
+UNKNOWN: Final = "unknown"  # holds a Lease that was put back; no candidate is called so
 JITTER: Final = 1.2
 WATCHDOG_SECONDS: Final = 0.2
+NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 LOST: Final = 1  # exit code of a leader that is none any more
 
@@ -91,23 +97,18 @@ class Election:
     epoch: int = 0
     elected: asyncio.Event = field(default_factory=asyncio.Event)
     _renewed_at: float = float("-inf")
-    _known: tuple[str, str] = ("", "")
-    _known_at: float = float("-inf")
+    _seen: Json = field(default_factory=dict)
+    _seen_at: float = float("-inf")
     _said: str = ""
 
-    def leads(self, seconds: float = 0.0) -> bool:
-        """Whether this candidate may act, and will be for so many seconds whatever happens."""
-        return self.elected.is_set() and self.seconds_left > seconds
+    def leads(self) -> bool:
+        """Whether this candidate may act."""
+        return self.elected.is_set() and self.seconds_left > 0
 
     @property
     def seconds_left(self) -> float:
         """Until a leader has to give up."""
         return self._renewed_at + self.terms.renew - self.clock()
-
-    @property
-    def holder(self) -> str:
-        """Who leads, as far as this candidate knows."""
-        return self._known[0]
 
     async def run(self) -> None:
         """Tries to lead, then to go on leading.
@@ -115,17 +116,16 @@ class Election:
         Raises:
             NoLongerLeading: it led, and doesn't any more.
         """
-        while True:
+        while not self._is_over():
             try:
-                async with asyncio.timeout(2 * self.terms.retry):
+                async with asyncio.timeout(self._at_most(2 * self.terms.retry)):
                     await self._attempt()
                 self._say("")
             except (ApiError, TimeoutError, OSError, ValueError) as error:
                 if not (isinstance(error, ApiError) and error.status == CONFLICT):  # somebody else was faster
                     self._say(str(error) or "no answer in time")
-            if self.elected.is_set() and self.seconds_left <= 0:
-                raise NoLongerLeading(f"the Lease was not renewed for {self.terms.renew:g} s")
-            await asyncio.sleep(self.terms.retry * self.dice.uniform(1, JITTER))
+            await asyncio.sleep(self._at_most(self.terms.retry * self.dice.uniform(1, JITTER)))
+        raise NoLongerLeading(f"the Lease was not renewed for {self.terms.renew:g} s")
 
     def watch_over(self, end: Callable[[int], object] = os._exit) -> None:
         """Ends the process, should a blocked loop keep a leader from noticing that it is none any more."""
@@ -133,8 +133,8 @@ class Election:
         def watch() -> None:
             while True:
                 time.sleep(WATCHDOG_SECONDS)
-                # Half a retry later than the loop itself, which ends with words.
-                if self.elected.is_set() and self.seconds_left <= -self.terms.retry / 2:
+                # Half a retry later than the loop itself, which ends with words and writes out what it knows.
+                if self._is_over(self.terms.retry / 2):
                     end(LOST)
                     return
 
@@ -153,39 +153,58 @@ class Election:
         except (ApiError, TimeoutError, OSError) as error:
             LOG.warning("the Lease was not released", extra={"why": str(error)})
 
+    def _is_over(self, since: float = 0.0) -> bool:
+        """Whether it led, and for so many seconds may not any more."""
+        return self.elected.is_set() and self.seconds_left <= -since
+
+    def _at_most(self, seconds: float) -> float:
+        """So many seconds, but for a leader none that it doesn't lead: a silent server must not keep it beyond."""
+        return min(seconds, self.seconds_left) if self.elected.is_set() else seconds
+
     async def _attempt(self) -> None:
         sent = self.clock()
-        try:
-            lease = await self.hub.get(self._path)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            epoch = self.newest() + 1
-            await self.hub.post(self._collection, self._body({}, self.identity, epoch))
-            self._lead(sent, epoch)
-            return
+        lease = await self._found()
         spec = _spec(lease)
         holder, transitions = str(spec.get("holderIdentity") or ""), int(spec.get("leaseTransitions") or 0)
         if holder == self.identity:
-            await self.hub.put(self._path, self._body(lease, holder, transitions))
-            self._lead(sent, transitions)
+            epoch = transitions
+        elif holder == UNKNOWN and self.leads():  # so nobody else has led since its own Lease was deleted
+            epoch = self.epoch
         elif self.elected.is_set():
             raise NoLongerLeading(f"{holder or 'nobody'} holds the Lease now")
-        elif self._is_free(spec, holder, sent):
+        elif not holder or self.clock() - self._seen_at > self._lasts(spec):
             epoch = max(transitions, self.newest()) + 1
-            await self.hub.put(self._path, self._body(lease, self.identity, epoch))
-            self._lead(sent, epoch)
+        else:
+            return
+        await self.hub.put(self._path, self._body(lease, self.identity, epoch))
+        self._lead(sent, epoch)
 
-    def _is_free(self, spec: Json, holder: str, now: float) -> bool:
-        """Nobody holds it, or its holder has not renewed it for as long as it counts."""
-        seen = (holder, str(spec.get("renewTime") or ""))
-        if seen != self._known:
-            self._known, self._known_at = seen, now
-        lasts = max(float(spec.get("leaseDurationSeconds") or 0), self.terms.lease)
-        return not holder or now - self._known_at > lasts
+    async def _found(self) -> Json:
+        """The Lease, put back if it was gone; a version that is new to this candidate is dated after the answer."""
+        try:
+            lease = await self.hub.get(self._path)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+            lease = await self.hub.post(self._collection, self._put_back())
+        if _version(lease) != _version(self._seen):
+            self._seen, self._seen_at = lease, self.clock()
+        return lease
+
+    def _put_back(self) -> Json:
+        """A Lease that counts as long as the last one may; free at once where nobody can have led yet."""
+        spec, newest = _spec(self._seen), self.newest()
+        if not (self._seen or newest):
+            return self._body({}, "", 0)
+        LOG.warning("the Lease is gone; it is put back", extra={"lease": f"{self.namespace}/{NAME}"})
+        return self._body({}, UNKNOWN, max(int(spec.get("leaseTransitions") or 0), newest), self._lasts(spec))
+
+    def _lasts(self, spec: Json) -> float:
+        """Seconds that a Lease counts: as long as it says, and no less than our own does."""
+        return max(float(spec.get("leaseDurationSeconds") or 0), self.terms.lease)
 
     def _lead(self, sent: float, epoch: int) -> None:
-        self._renewed_at, self.epoch, self._known = sent, epoch, (self.identity, "")
+        self._renewed_at, self.epoch = sent, epoch
         if not self.elected.is_set() and self.seconds_left > 0:
             LOG.info("elected", extra={"identity": self.identity, "epoch": epoch})
             self.elected.set()
@@ -196,7 +215,7 @@ class Election:
             LOG.warning("the Lease can't be had", extra={"lease": f"{self.namespace}/{NAME}", "why": why})
         self._said = why
 
-    def _body(self, former: Json, holder: str, epoch: int, lasts: int = 0) -> Json:
+    def _body(self, former: Json, holder: str, epoch: int, lasts: float = 0.0) -> Json:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = _spec(former)
         taken = spec.get("acquireTime") if spec.get("holderIdentity") == holder else now
@@ -206,7 +225,7 @@ class Election:
             "metadata": former.get("metadata") or {"name": NAME, "namespace": self.namespace},
             "spec": {
                 "holderIdentity": holder,
-                "leaseDurationSeconds": lasts or max(1, round(self.terms.lease)),
+                "leaseDurationSeconds": math.ceil(lasts or self.terms.lease),  # whole seconds only
                 "leaseTransitions": epoch,
                 "acquireTime": taken or now,
                 "renewTime": now,
@@ -225,3 +244,7 @@ class Election:
 def _spec(lease: Json) -> Json:
     found = lease.get("spec")
     return found if isinstance(found, dict) else {}
+
+
+def _version(lease: Json) -> object:
+    return lease.get("metadata", {}).get("resourceVersion")
