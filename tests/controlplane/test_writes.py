@@ -52,7 +52,9 @@ async def test_a_deleted_lease_begins_above_the_epochs_that_were_written(plane: 
     async with Client(from_file(plane.kubeconfig)) as client:
         one = candidate(client, "a")
         one.newest = lambda: 41
-        await one._attempt()
+        leading = asyncio.create_task(one.run())
+        await asyncio.wait_for(one.elected.wait(), 10)
+        leading.cancel()
         assert one.epoch == 42
         assert plane.call("GET", LEASE).body["spec"]["leaseTransitions"] == 42
 
