@@ -1,4 +1,4 @@
-"""`archgov history`, `verify-ledger`, `replay`: what was decided, whether nobody changed it since, and again."""
+"""`archgov history`, `replay`: what was decided, and the same decided again."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ import typer
 from archgov.cli.failure import Exit, Failure
 from archgov.cli.options import As, Json, Out, output
 from archgov.cli.options import Snapshot as SnapshotFile
-from archgov.cli.output import Block, Format, Heading, Listing, Table, Text, show
+from archgov.cli.output import Block, Format, Heading, Listing, Table, show
 from archgov.cli.source import saved
 from archgov.decide.round import conclude
-from archgov.edge.ledger import NoLedger, Row, rows, verify
+from archgov.edge.ledger import NoLedger, Row, rows
 from archgov.edge.ledger import snapshot as kept_snapshot
-from archgov.edge.settings import PREFIX, default_ledger
+from archgov.edge.settings import NONE, PREFIX, default_ledger
 from archgov.model.decision import Decision
 from archgov.model.snapshot import Snapshot
 
 EXAMPLES: Final = (
-    "Examples: archgov history -n shop --last 20 · archgov history workers-7f3a91d2 -n shop -o yaml · archgov verify-ledger · "
+    "Examples: archgov history -n shop --last 20 · archgov history workers-7f3a91d2 -n shop -o yaml · "
     "archgov replay workers-7f3a91d2 -n shop · archgov replay workers-7f3a91d2 --ledger copied.sqlite"
 )
 LAST: Final = 50
+SETTING: Final = f"{PREFIX}LEDGER_FILE"
 
 LedgerFile = Annotated[
     Path | None,
@@ -45,7 +46,7 @@ def history(
     out: Out = None,
 ) -> int:
     """What was decided, approved, done and verified, from the ledger."""
-    found = listed(_file(ledger), namespace, _bare(decision), last)
+    found = listed(ledger_file(ledger), namespace, _bare(decision), last)
     show(found, _history(found), output(format_, as_json, out))
     return Exit.OK
 
@@ -62,23 +63,6 @@ def listed(file: Path, namespace: str, decision: str, last: int) -> list[dict[st
     return [_row(row) for row in found]
 
 
-def verify_ledger(ledger: LedgerFile = None, format_: As = Format.TABLE, as_json: Json = False, out: Out = None) -> int:
-    """Check that no row of the ledger was changed, removed or inserted. Exits with 3 where one was."""
-    file = _file(ledger)
-    try:
-        count, flaw = verify(file)
-    except NoLedger as error:
-        raise Failure(str(error), "name one with --ledger") from None
-    document: dict[str, Any] = {"ledger": str(file), "rows": count, "intact": flaw is None}
-    if flaw is None:
-        told = Text(f"{file}: {count} rows, intact")
-    else:
-        document |= {"row": flaw.number, "flaw": flaw.what}
-        told = Text(f"{file}: row {flaw.number}: {flaw.what}; nothing from there on can be relied upon")
-    show(document, [told], output(format_, as_json, out))
-    return Exit.OK if flaw is None else Exit.REFUSED
-
-
 def replay(
     decision: Annotated[str, typer.Argument(metavar="DECISION", help="Name of the Decision.")],
     namespace: Space = "",
@@ -89,7 +73,7 @@ def replay(
     out: Out = None,
 ) -> int:
     """Decide again from the snapshot that a decision rests on, on any machine. Exits with 0 for the same plan, 2 for another."""
-    document = compared(_file(ledger), namespace, _bare(decision), snapshot)
+    document = compared(ledger_file(ledger), namespace, _bare(decision), snapshot)
     show(document, _replayed(document), output(format_, as_json, out))
     return Exit.OK if document["same"] else Exit.CHANGES
 
@@ -98,21 +82,29 @@ def compared(file: Path, namespace: str, name: str, snapshot: Path | None) -> di
     """A decision of a ledger beside what is decided now from what it rests on, with stable names.
 
     Raises:
-        Failure: there is no ledger, no such decision, or its snapshot isn't kept any more.
+        Failure: there is no ledger, no such decision, its snapshot isn't kept any more, or another one is given or kept for it.
     """
     first = next((row for row in _rows(file, namespace, name, 0) if row.entry.event in ("Opened", "Approved")), None)
     if first is None:
         raise Failure(f"the ledger knows no {name}", "look for it: archgov history --last 0")
     spec = first.entry.body["spec"]
-    rests_on = saved(snapshot) if snapshot else _snapshot(file, str(spec["snapshot"]))
+    digest = str(spec["snapshot"])
+    rests_on = _given(snapshot, digest) if snapshot else _kept(file, digest)
     again = next((one for one in conclude(rests_on).decisions if one.name == name), None)
     return _compared(name, spec, rests_on, again)
 
 
-def _file(named: Path | None) -> Path:
+def ledger_file(named: Path | None) -> Path:
+    """Where the ledger is that a command is about.
+
+    Raises:
+        Failure: there is none, because somebody turned it off.
+    """
     if named is not None:
         return named
-    told = os.environ.get(f"{PREFIX}LEDGER_FILE")
+    told = os.environ.get(SETTING)
+    if told == NONE:
+        raise Failure(f"no ledger is kept: {SETTING} is {NONE}", f"set {SETTING} to a file, or name one with --ledger")
     return Path(told) if told else default_ledger(os.environ)
 
 
@@ -127,8 +119,23 @@ def _rows(file: Path, namespace: str, name: str, last: int) -> list[Row]:
         raise Failure(str(error), "name one with --ledger") from None
 
 
-def _snapshot(file: Path, digest: str) -> Snapshot:
-    found = kept_snapshot(file, digest)
+def _given(file: Path, digest: str) -> Snapshot:
+    found = saved(file)
+    if found.digest != digest:
+        raise Failure(
+            f"{file} holds snapshot {found.digest[:12]}; the decision rests on {digest[:12]}",
+            "give that one, or leave --snapshot out to take the ledger's",
+        )
+    return found
+
+
+def _kept(file: Path, digest: str) -> Snapshot:
+    try:
+        found = kept_snapshot(file, digest)
+    except NoLedger as error:
+        raise Failure(
+            str(error), "see whether somebody changed it: archgov verify-ledger; or give it with --snapshot"
+        ) from None
     if found is None:
         raise Failure(
             f"snapshot {digest[:12]} isn't in the ledger any more",

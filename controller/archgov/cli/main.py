@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "reject": ("archgov.cli.approve", "Keep a plan from being proposed again for a time."),
     "rollback": ("archgov.cli.approve", "Take a decision back, and keep it so for a time."),
     "history": ("archgov.cli.history", "What was decided, approved, done and verified."),
-    "verify-ledger": ("archgov.cli.history", "Check that nobody changed what was recorded."),
+    "verify-ledger": ("archgov.cli.verify_ledger", "Check that nobody changed what was recorded."),
     "replay": ("archgov.cli.history", "Decide again from the snapshot that a decision rests on."),
     "stop": ("archgov.cli.stop", "Stop all acting, fleet-wide; observing and reporting go on."),
     "resume": ("archgov.cli.resume", "Let archgov act again."),
