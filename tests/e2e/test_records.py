@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from archgov.cli.main import app
 from tests.e2e.stage import everywhere, stage
 from tests.e2e.test_acting import CART, CLUSTERS, in_eu
+from tests.e2e.test_leading import SLOWLY
 from tests.otlp import receiver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -76,3 +78,36 @@ def test_a_decision_is_one_story_in_traces_events_metrics_and_the_ledger(tmp_pat
         ledger.execute("UPDATE entries SET body = replace(body, 'Verified', 'Rejected')")
     broken = run("verify-ledger", "--ledger", str(elsewhere))
     assert (broken.exit_code, "nothing from there on can be relied upon" in broken.stdout) == (3, True)
+
+
+def test_who_is_killed_in_the_middle_leaves_the_grounds_behind(tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger.sqlite")
+    with stage(tmp_path, everywhere(CART, {"us": 4}, CLUSTERS)) as the:
+        the.apply(in_eu(**SLOWLY))
+        the.until("it acts", the.effects)
+        the.kill()
+        (row,) = json.loads(run("history", "-n", "shop", "--ledger", ledger, "--json").stdout)[:1]
+        assert row["event"] == "Opened"
+        the.start()
+        the.until("it is verified", lambda: the.ready(CART) == {"eu": 4} and the.decisions("Verified"))
+        name = the.decisions("Verified")[0]["metadata"]["name"]
+        the.until("the last row is noted", lambda: the.fleet_status()["ledger"]["rows"] == len(rows_of(ledger)))
+        head = the.fleet_status()["ledger"]["head"]
+        assert the.broken() == []
+    assert [row["event"] for row in rows_of(ledger) if row["name"] == name][:: len(rows_of(ledger)) - 1] == [
+        "Opened",
+        "Closed",
+    ]
+    again = run("replay", name, "--ledger", ledger, "--json")
+    assert (again.exit_code, json.loads(again.stdout)["same"]) == (0, True)
+    assert run("verify-ledger", "--ledger", ledger, "--head", head).exit_code == 0
+    with closing(sqlite3.connect(ledger)) as opened, opened:
+        opened.execute("DELETE FROM entries WHERE number = (SELECT max(number) FROM entries)")
+    assert run("verify-ledger", "--ledger", ledger).exit_code == 0
+    cut = run("verify-ledger", "--ledger", ledger, "--head", head)
+    assert (cut.exit_code, "cut off at the end" in cut.stdout) == (3, True)
+
+
+def rows_of(ledger: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run("history", "--ledger", ledger, "--last", "0", "--json").stdout)
+    return found

@@ -95,6 +95,13 @@ class FragileStatus(Part):
     workloads: int = Field(ge=0, description="Workloads with no Ready replica outside some scope of this level.")
 
 
+class LedgerStatus(Part):
+    """How far the ledger of the leader was written, for `archgov verify-ledger --head`."""
+
+    rows: int = Field(ge=0, description="Rows that it has.")
+    head: Annotated[str, Field(max_length=64)] = Field(description="Hash of the last of them.")
+
+
 class FleetStatus(ObjectStatus):
     """The whole fleet in a few numbers."""
 
@@ -114,6 +121,9 @@ class FleetStatus(ObjectStatus):
         max_length=4,
         description="Workloads that would not survive a loss, by what is lost.",
         json_schema_extra=map_by("scope"),
+    )
+    ledger: LedgerStatus | None = Field(
+        default=None, description="The newest row of the ledger: with it rows that are cut off there show."
     )
     snapshot: Annotated[str, Field(max_length=128)] | None = Field(
         default=None, description="Digest of the last observation."

@@ -169,7 +169,11 @@ def member_status(
 
 @dataclass(frozen=True, slots=True)
 class FleetReport:
-    """What there is to say about the whole fleet. allocated, bill, saving: micro-USD per hour; saving None where unknown."""
+    """What there is to say about the whole fleet.
+
+    Attributes:
+        allocated, bill, saving: micro-USD per hour; saving None where unknown. ledger: its rows, the hash of the last.
+    """
 
     workloads: int
     replicas: int
@@ -179,6 +183,7 @@ class FleetReport:
     saving: int | None
     fragile: tuple[tuple[str, int], ...]
     snapshot: str
+    ledger: tuple[int, str] | None = None
 
 
 def fleet_status(
@@ -199,6 +204,7 @@ def fleet_status(
             "bill": usd_a_day(report.bill),
             "moreAutonomy": None if report.saving is None else usd_a_day(report.saving),
             "fragile": [{"scope": scope, "workloads": count} for scope, count in report.fragile],
+            "ledger": None if report.ledger is None else {"rows": report.ledger[0], "head": report.ledger[1]},
             "snapshot": report.snapshot,
         }
     )

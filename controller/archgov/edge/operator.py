@@ -29,7 +29,7 @@ from archgov.edge.entry import entries
 from archgov.edge.events import Recorder
 from archgov.edge.handlers import Handlers
 from archgov.edge.kubeconfig import Access
-from archgov.edge.ledger import Ledger
+from archgov.edge.ledger import Ledger, NoLedger
 from archgov.edge.members import Members
 from archgov.edge.observe import Hub, Seen, observe, understood
 from archgov.edge.queue import Due
@@ -53,6 +53,8 @@ MOST_PROPOSED: Final = 200
 # Until archgov sees its own kinds, or clusters have said whether they are there, it looks again after so long.
 BLIND_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
+# How long acting waits for a slow disk.
+FLUSH_SECONDS: Final = 1.0
 HUB_KINDS: Final = (
     *(whole(kind.name, API_VERSION, kind.plural) for kind in KINDS.values()),
     whole("ConfigMap", "v1", "configmaps"),
@@ -91,6 +93,7 @@ class Operator:
     acting: asyncio.Lock = field(default_factory=asyncio.Lock)
     authors: Authors = field(init=False)
     newest: tuple[Snapshot, Round] | None = None
+    completed: bool = False
     stopping: bool = False
     blind: str = ""
 
@@ -313,6 +316,7 @@ class Operator:
             # Before anything is done, so that who is killed in the middle leaves the grounds behind.
             opened = [one for one in it.round.decisions if one.outcome is Outcome.APPLYING]
             self._keep(it, [one for one in opened if one.name not in unwritten], over=it.round.closed)
+            await self._settle_ledger(it, bool(opened))
             withheld = unwritten | self._overtaken(it)
             allowed = [
                 effect
@@ -411,9 +415,32 @@ class Operator:
         over: tuple[Closed, ...] = (),
     ) -> None:
         """Hands what happened to the ledger, with the snapshot that new decisions rest on."""
+        self._enter(it, opened, acted, over, it.snapshot if opened else None)
+
+    def _enter(
+        self,
+        it: Concluded,
+        opened: Sequence[Decision],
+        acted: Sequence[tuple[Effect, Result]] = (),
+        over: tuple[Closed, ...] = (),
+        snapshot: Snapshot | None = None,
+    ) -> None:
         if self.ledger is not None:
             said = entries(opened, acted, over, at=it.snapshot.seconds, epoch=self.election.epoch, trace=trace_id())
-            self.ledger.add(said, it.snapshot if opened else None)
+            self.ledger.add(said, snapshot)
+
+    async def _settle_ledger(self, it: Concluded, is_new: bool) -> None:
+        """The ledger has what is about to be acted on, and what a leader that was killed didn't enter; records stop no failover."""
+        if self.ledger is None or it.round.acting is None:
+            return
+        if not self.completed:
+            known = {one.key: one.decision for one in it.hub.decisions}
+            with contextlib.suppress(NoLedger):
+                lacking = await aside(self.ledger.lacking, known)
+                self._enter(it, [known[one] for one in sorted(lacking)])
+                self.completed = True
+        if is_new:
+            await aside(self.ledger.flush, FLUSH_SECONDS)
 
     async def _propose(self, it: Concluded) -> None:
         """Writes down what is only proposed, some at a time: nothing that acts waits for it, and the next round goes on."""
@@ -456,6 +483,7 @@ class Operator:
             unreadable={seen.member.name: tuple(seen.malformed) for seen in it.seen},
             governors={name: self.claims.governor(name) for name in names},
             ledger=self.ledger.trouble if self.ledger else "",
+            head=self.ledger.head if self.ledger else None,
         )
 
 

@@ -32,13 +32,14 @@ class Trouble:
 
     Attributes:
         refused: why effects were refused, by workload. unreadable: objects that make no sense, by cluster.
-        governors: who governs each cluster, in words. ledger: why the ledger lacks something.
+        governors: who governs each cluster, in words. ledger: why the ledger lacks something. head: its rows, the last one's hash.
     """
 
     refused: Mapping[WorkloadRef, str] = field(default_factory=dict)
     unreadable: Mapping[ClusterName, tuple[Malformed, ...]] = field(default_factory=dict)
     governors: Mapping[ClusterName, str] = field(default_factory=dict)
     ledger: str = ""
+    head: tuple[int, str] | None = None
 
 
 def statuses(
@@ -254,6 +255,7 @@ def _fleet(found: Round, snapshot: Snapshot, body: Json, trouble: Trouble) -> di
         saving=found.saving,
         fragile=tuple((level.value, count) for level, count in seen.fragile),
         snapshot=found.snapshot,
+        ledger=trouble.head,
     )
     generation = int(body.get("metadata", {}).get("generation", 1))
     lacking = Condition(Kind.DEGRADED, Status.TRUE, Reason.LEDGER_LAGS, trouble.ledger)
