@@ -33,7 +33,7 @@ from archgov.edge.ledger import Ledger, NoLedger
 from archgov.edge.members import Members
 from archgov.edge.observe import Hub, Seen, observe, understood
 from archgov.edge.queue import Due
-from archgov.edge.serve import Pages, Server, serving
+from archgov.edge.serve import REVIEWING, Pages, Server, serving
 from archgov.edge.settings import Settings
 from archgov.edge.status import Trouble, statuses
 from archgov.edge.telemetry import Telemetry, trace_id, traceparent
@@ -542,10 +542,12 @@ async def _served(operator: Operator, pages: Pages) -> AsyncIterator[None]:
     if not settings.serve_port:
         yield
         return
-    server = Server(operator.hub, operator, pages)
-    async with serving(server, settings.serve_address, settings.serve_port, settings.tls_directory) as port:
-        LOG.info("serving", extra={"address": settings.serve_address, "port": port})
-        yield
+    election = operator.election
+    async with Client(operator.own, REVIEWING) as hub:
+        server = Server(hub, operator, pages, leader=lambda: None if election.leads() else election.holder)
+        async with serving(server, settings.serve_address, settings.serve_port, settings.tls_directory) as port:
+            LOG.info("serving", extra={"address": settings.serve_address, "port": port})
+            yield
 
 
 async def _stopped(operator: Operator, task: asyncio.Task[None]) -> None:

@@ -7,17 +7,21 @@ context that the Decision keeps, linked to the round that did it: the whole stor
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
@@ -31,11 +35,13 @@ from archgov import __version__
 from archgov.decide.open import Closed
 from archgov.decide.round import Effect, Round
 from archgov.decide.tell import gap_of
+from archgov.edge.settings import SettingError
 from archgov.model.condition import Kind, Reason, Status
 from archgov.model.decision import Decision, Finding
 from archgov.model.snapshot import Snapshot
 from archgov.optimize.placement.judge import cost
 
+LOG: Final = logging.getLogger("archgov.telemetry")
 # An unreachable collector would hold the shutdown for the exporter's own time-out, 10 s a signal by default.
 EXPORT_SECONDS: Final = 2
 SHUTDOWN_SECONDS: Final = 5
@@ -44,7 +50,23 @@ SIGNALS: Final = ("TRACES", "LOGS", "METRICS")
 PREFIX: Final = "archgov."
 USD: Final = 1_000_000
 
+GAUGES: Final = (
+    ("optimizer.gap", "1", "Relative gap of the acting plan."),
+    ("objective.cost", "USD/h", "The acting plan's objective by term."),
+    ("fleet.cost", "USD/d", "What replicas are allocated, and what nodes cost."),
+    ("fragile.workloads", "1", "Workloads that some loss of a scope takes whole."),
+    ("approvals.waiting", "1", "Plans that wait for a person."),
+    ("budget.waiting", "1", "Workloads whose next step waits for a budget."),
+    ("intents", "1", "Intents by the reason of their Ready condition."),
+    ("forecast.error", "1", "Mean error of forecasts against seasonal naive."),
+    ("forecast.coverage", "1", "How often demand stayed within forecasts."),
+    ("observation.lag", "s", "How old what is known of a cluster may be."),
+    ("leader.epoch", "1", "Epoch of this leadership."),
+)
+
 Attributes = Mapping[str, Any]
+# Values of gauges by name, each with its labels.
+Measured = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
 # W3C trace contexts of decisions, by namespace and name.
 Stories = Mapping[tuple[str, str], str]
 
@@ -53,7 +75,11 @@ class JsonLines(SpanExporter):
     """Finished spans as lines of a file, for people without a collector."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise SettingError(f"ARCHGOV_TRACES_FILE is {path}; no spans can be written there: {error}") from None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         for span in spans:
@@ -80,38 +106,23 @@ class Telemetry:
         self._tracer = self._traces.get_tracer("archgov", __version__)
         self._logger = self._logs.get_logger("archgov", __version__)
         self._told: frozenset[Finding] = frozenset()
-        self._seen_reasons: set[Reason] = set()
         self._rounds = meter.create_counter("archgov.rounds", description="Rounds concluded.")
         self._decisions = meter.create_counter("archgov.decisions", description="Decisions by what became of them.")
         self._actions = meter.create_counter("archgov.actions", description="Effects by result.")
         self._seconds = meter.create_histogram("archgov.round.duration", "s", "Seconds a step of a round takes.")
-        self._gap = meter.create_gauge("archgov.optimizer.gap", "1", "Relative gap of the acting plan.")
-        self._objective = meter.create_gauge("archgov.objective.cost", "USD/h", "The acting plan's objective by term.")
-        self._cost = meter.create_gauge(
-            "archgov.fleet.cost", "USD/d", "What replicas are allocated, and what nodes cost."
-        )
-        self._fragile = meter.create_gauge(
-            "archgov.fragile.workloads", "1", "Workloads that some loss of a scope takes whole."
-        )
-        self._waiting = meter.create_gauge("archgov.approvals.waiting", "1", "Plans that wait for a person.")
-        self._held = meter.create_gauge("archgov.budget.waiting", "1", "Workloads whose next step waits for a budget.")
-        self._intents = meter.create_gauge("archgov.intents", "1", "Intents by the reason of their Ready condition.")
-        self._error = meter.create_gauge(
-            "archgov.forecast.error", "1", "Mean error of forecasts against seasonal naive."
-        )
-        self._coverage = meter.create_gauge(
-            "archgov.forecast.coverage", "1", "How often demand stayed within forecasts."
-        )
-        self._lag = meter.create_gauge("archgov.observation.lag", "s", "How old what is known of a cluster may be.")
-        self._epoch = meter.create_gauge("archgov.leader.epoch", "1", "Epoch of this leadership.")
+        self._measured: Measured = {}
+        for name, unit, description in GAUGES:
+            meter.create_observable_gauge(f"{PREFIX}{name}", [partial(self._now, name)], unit, description)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Span]:
         """A span, whose seconds are counted too; the ones inside it are its children."""
         begin = time.monotonic()
-        with self._tracer.start_as_current_span(name) as span:
-            yield span
-        self._seconds.record(time.monotonic() - begin, {"step": name.removeprefix(PREFIX)})
+        try:
+            with self._tracer.start_as_current_span(name) as span:
+                yield span
+        finally:
+            self._seconds.record(time.monotonic() - begin, {"step": name.removeprefix(PREFIX)})
 
     def concluded(self, span: Span, snapshot: Snapshot, found: Round, epoch: int) -> None:
         """What a round decided: on its span, as one log event per decision and new finding, as gauges."""
@@ -131,7 +142,7 @@ class Telemetry:
         for decision in found.decisions:
             self._decided(decision, asked_by.get(decision.intents[0], ""))
         self._find(found.findings)
-        self._measure(snapshot, found, epoch)
+        self._measured = _measured(snapshot, found, epoch)
 
     def acted(self, effect: Effect, result: str, stories: Stories) -> None:
         """One effect, under the story of its decision."""
@@ -165,9 +176,12 @@ class Telemetry:
         """Sends what is left, for a bounded time."""
 
         def shut() -> None:
-            self._traces.shutdown()
-            self._logs.shutdown()
-            self._metrics.shutdown()
+            for signal in (self._traces, self._logs, self._metrics):
+                # One that can't send what is left, to a full disk say, keeps none of the others from it.
+                try:
+                    signal.shutdown()
+                except Exception as error:  # noqa: BLE001 every exporter fails in its own way
+                    LOG.warning("telemetry was lost at the end", extra={"why": str(error)})
 
         thread = threading.Thread(target=shut, daemon=True)
         thread.start()
@@ -204,35 +218,10 @@ class Telemetry:
             self._emit("archgov.finding", finding.message, told, warns=finding.stalls)
         self._told = found
 
-    def _measure(self, snapshot: Snapshot, found: Round, epoch: int) -> None:
-        self._epoch.set(epoch)
-        self._cost.set(found.overview.allocated * 24 / USD, {"kind": "allocated"})
-        self._cost.set(found.overview.bill * 24 / USD, {"kind": "bill"})
-        for level, count in found.overview.fragile:
-            self._fragile.set(count, {"scope": level.value})
-        if found.acting is not None:
-            self._gap.set(gap_of(found.acting) or 0.0)
-            for term, micro in cost(found.acting.problem, found.acting.target).items():
-                self._objective.set(micro / USD, {"term": term})
-        reasons = [(v.mode.value, c) for v in found.verdicts for c in v.conditions if c.kind is Kind.READY]
-        for reason in Reason:
-            count = sum(1 for _, ready in reasons if ready.reason is reason)
-            if count or reason in self._seen_reasons:
-                self._seen_reasons.add(reason)
-                self._intents.set(count, {"reason": reason.value})
-        waiting = sum(
-            1 for v in found.verdicts for c in v.conditions if c.kind is Kind.APPROVED and c.status is Status.FALSE
-        )
-        self._waiting.set(waiting)
-        self._held.set(sum(1 for finding in found.findings if finding.reason is Reason.WAITING_FOR_BUDGET))
-        for gauge, values in (
-            (self._error, [float(v.forecast_error) for v in found.verdicts if v.forecast_error]),
-            (self._coverage, [float(v.coverage.rstrip("%")) / 100 for v in found.verdicts if v.coverage]),
-        ):
-            if values:
-                gauge.set(sum(values) / len(values))
-        for cluster, lag in snapshot.lag:
-            self._lag.set(lag / 1000, {"cluster": cluster})
+    def _now(self, gauge: str, _: CallbackOptions) -> Iterator[Observation]:
+        """A gauge as the newest round has it: what is gone since leaves no value behind."""
+        for labels, value in self._measured.get(gauge, ()):
+            yield Observation(value, labels)
 
     @contextmanager
     def _in_story(self, story: str, name: str, told: Attributes) -> Iterator[None]:
@@ -245,6 +234,33 @@ class Telemetry:
     def _emit(self, event: str, body: str, told: Attributes, *, warns: bool = False) -> None:
         severity = SeverityNumber.WARN if warns else SeverityNumber.INFO
         self._logger.emit(severity_number=severity, event_name=event, body=body, attributes=dict(told))
+
+
+def _measured(snapshot: Snapshot, found: Round, epoch: int) -> Measured:
+    overview, acting = found.overview, found.acting
+    terms = cost(acting.problem, acting.target).items() if acting else ()
+    conditions = [condition for verdict in found.verdicts for condition in verdict.conditions]
+    reasons = Counter(condition.reason for condition in conditions if condition.kind is Kind.READY)
+    errors = [float(verdict.forecast_error) for verdict in found.verdicts if verdict.forecast_error]
+    coverages = [float(verdict.coverage.rstrip("%")) / 100 for verdict in found.verdicts if verdict.coverage]
+    waiting = sum(1 for condition in conditions if condition.kind is Kind.APPROVED and condition.status is Status.FALSE)
+    held = sum(1 for finding in found.findings if finding.reason is Reason.WAITING_FOR_BUDGET)
+    return {
+        "leader.epoch": [({}, epoch)],
+        "fleet.cost": [
+            ({"kind": "allocated"}, overview.allocated * 24 / USD),
+            ({"kind": "bill"}, overview.bill * 24 / USD),
+        ],
+        "fragile.workloads": [({"scope": level.value}, count) for level, count in overview.fragile],
+        "optimizer.gap": [({}, gap_of(acting) or 0.0)] if acting else [],
+        "objective.cost": [({"term": term}, micro / USD) for term, micro in terms],
+        "intents": [({"reason": reason.value}, count) for reason, count in reasons.items()],
+        "approvals.waiting": [({}, waiting)],
+        "budget.waiting": [({}, held)],
+        "forecast.error": [({}, sum(errors) / len(errors))] if errors else [],
+        "forecast.coverage": [({}, sum(coverages) / len(coverages))] if coverages else [],
+        "observation.lag": [({"cluster": cluster}, lag / 1000) for cluster, lag in snapshot.lag],
+    }
 
 
 def _senders(traces: TracerProvider, logs: LoggerProvider) -> list[MetricReader]:
@@ -264,10 +280,18 @@ def _senders(traces: TracerProvider, logs: LoggerProvider) -> list[MetricReader]
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     if "TRACES" in wanted:
-        traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS)))
+        traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=patience("TRACES"))))
     if "LOGS" in wanted:
-        logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(timeout=EXPORT_SECONDS)))
-    return [PeriodicExportingMetricReader(OTLPMetricExporter(timeout=EXPORT_SECONDS))] if "METRICS" in wanted else []
+        logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(timeout=patience("LOGS"))))
+    return (
+        [PeriodicExportingMetricReader(OTLPMetricExporter(timeout=patience("METRICS")))] if "METRICS" in wanted else []
+    )
+
+
+def patience(signal: str) -> float | None:
+    """The time-out of an export: ours, or None, which is the one that the environment sets."""
+    told = (f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+    return None if any(os.environ.get(name) for name in told) else EXPORT_SECONDS
 
 
 def _scraped() -> MetricReader:
