@@ -8,6 +8,7 @@ from typing import Any
 
 from archgov.decide.round import Round, conclude
 from archgov.model.approval import Approval, Ruling
+from archgov.model.condition import Reason
 from archgov.model.decision import Decision, OpenDecision, Outcome
 from archgov.model.fleet import Cluster
 from archgov.model.intent import Governance, Intent, Loss, Record, Witness
@@ -53,6 +54,13 @@ class World:
     def step(self) -> Round:
         """Concludes one round, carries its effects out, then lets pods follow."""
         round_ = conclude(self.snapshot())
+        counted = {
+            (one.approval.namespace, one.approval.name): one.counts or one.reason is Reason.NO_LONGER_HOLDS
+            for one in round_.stage.heard
+        }
+        self.approvals = [
+            replace(one, accepted=counted.get((one.namespace, one.name), False)) for one in self.approvals
+        ]
         self.rounds.append(round_)
         self.records.update({record.workload: record for record in round_.records})
         ended = {(one.namespace, one.name): one.outcome for one in round_.closed}

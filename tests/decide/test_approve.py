@@ -12,7 +12,7 @@ from archgov.model.approval import Ruling
 from archgov.model.condition import Condition, Kind, Reason, Status
 from archgov.model.decision import Cause, Decision, OpenDecision, Outcome
 from archgov.model.fleet import CLUSTER_LABEL
-from archgov.model.intent import Intent, Load, Loss, Mode, Witness
+from archgov.model.intent import Governance, Intent, Load, Loss, Mode, Stopped, Witness
 from archgov.model.ref import ClusterName
 from tests.build import capacity, placement
 from tests.decide.test_round import EU, a_world, worker
@@ -312,3 +312,93 @@ def test_the_last_word_stands_of_those_that_could() -> None:
     world.say(Ruling.REJECT, decision, author="eve")
     world.step()
     assert [one.reason for one in world.rounds[-1].stage.heard][::2] == [Reason.SUPERSEDED, Reason.REJECTED]
+
+
+@pytest.mark.parametrize("until", [1, 86_400 * 365 * 100], ids=["long over", "counting"])
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.APPROVE])
+def test_approving_what_is_over_ends_no_rollback(mode: Mode, until: int) -> None:
+    world = a_world(worker("media/encode", {"us/a": 3}), intents=[replace_mode(cheap(), mode)])
+    world.step()
+    decision = world.history[0].decision
+    if mode is Mode.APPROVE:
+        world.say(Ruling.APPROVE, decision)
+    world.settle()
+    world.say(Ruling.ROLLBACK, decision, until=world.now + 36_000)
+    world.settle()
+    world.say(Ruling.APPROVE, decision, until=until)
+    world.settle()
+    heard = world.rounds[-1].stage.heard[-1]
+    assert (heard.counts, heard.reason) == (False, Reason.NOT_AWAITED)
+    assert "there is nothing to approve" in heard.message
+    assert world.replicas("media/encode") == {"us": 3}
+    assert world.decisions == []
+
+
+def test_approving_what_was_rejected_brings_it_back_neither_now_nor_in_turns() -> None:
+    world, decision = waiting()
+    world.say(Ruling.REJECT, decision, until=world.now + 36_000)
+    world.settle()
+    world.say(Ruling.APPROVE, decision, until=1)
+    last = [world.step() for _ in range(4)]
+    assert all(not round_.decisions and not round_.closed for round_ in last)
+    assert [one.reason for one in last[-1].stage.heard] == [Reason.REJECTED, Reason.NOT_AWAITED]
+
+
+def test_while_all_acting_is_stopped_nothing_begins_and_a_word_runs_out() -> None:
+    world, decision = waiting()
+    world.governance = Governance(stopped=Stopped("ada", "freeze"))
+    world.say(Ruling.APPROVE, decision, until=world.now + 100)
+    world.step()
+    assert word(world) == (False, Reason.STOPPED)
+    assert [one.decision.outcome for one in world.decisions] == [Outcome.PROPOSED]
+    world.now += 200
+    world.governance = Governance()
+    world.settle()
+    assert word(world) == (False, Reason.EXPIRED)
+    assert world.replicas("media/encode") == {"us": 3}
+
+
+def test_a_plan_that_is_begun_in_time_goes_on_when_the_word_runs_out() -> None:
+    world, decision = waiting()
+    world.say(Ruling.APPROVE, decision, until=world.now + 30)
+    world.step()
+    world.now += 100
+    world.settle()
+    assert world.replicas("media/encode") == {"ap": 3}
+    assert world.outcomes() == [Outcome.VERIFIED]
+
+
+def test_a_word_that_came_too_late_for_a_running_plan_releases_no_more_of_it() -> None:
+    world, decision = waiting()
+    world.say(Ruling.APPROVE, decision, waves=1)
+    [world.step() for _ in range(4)]
+    world.say(Ruling.APPROVE, decision, until=1)
+    world.settle()
+    assert word(world) == (False, Reason.EXPIRED)
+    assert world.replicas("media/encode") == {"us": 3, "ap": 3}
+    assert world.rounds[-1].verdicts[0].summary == "waits for approval of the next wave: 1 action"
+    assert world.rounds[-1].stage.heard[0].message == "the first 1 wave of it; the others wait"
+
+
+def test_a_plan_that_is_rejected_halfway_stops_there_and_can_be_taken_back() -> None:
+    world, decision = waiting()
+    world.say(Ruling.APPROVE, decision, waves=1)
+    [world.step() for _ in range(4)]
+    world.say(Ruling.REJECT, decision, author="eve")
+    last = world.step()
+    assert [one.outcome for one in last.closed] == [Outcome.REJECTED]
+    assert f"archgov rollback {decision.name}" in last.closed[0].reason
+    world.say(Ruling.ROLLBACK, decision)
+    world.settle()
+    assert world.replicas("media/encode") == {"us": 3}
+    assert word(world) == (True, Reason.ROLLED_BACK)
+    world.settle()
+    assert world.replicas("media/encode") == {"us": 3}
+
+
+def test_what_never_began_can_not_be_taken_back() -> None:
+    world, decision = waiting()
+    world.say(Ruling.ROLLBACK, decision)
+    world.settle()
+    assert word(world) == (False, Reason.NOT_AWAITED)
+    assert [one.decision.outcome for one in world.decisions] == [Outcome.PROPOSED]

@@ -14,6 +14,8 @@ from archgov.api.kind import AGE, READY, REASON, Column, Kind
 from archgov.api.part import Part, Rule
 from archgov.api.status import ObjectStatus
 from archgov.model.approval import Approval, Ruling
+from archgov.model.condition import Kind as Condition
+from archgov.model.condition import Reason, Status
 
 NAME: Final = "Approval"
 # How long a word counts that says nothing of it.
@@ -73,7 +75,14 @@ def parse(body: Mapping[str, Any]) -> Approval:
         waves=spec.waves or 0,
         generation=meta.generation,
         created=meta.created,
+        accepted=_accepted(body),
     )
+
+
+def _accepted(body: Mapping[str, Any]) -> bool:
+    told = (body.get("status") or {}).get("conditions") or []
+    one = next((one for one in told if one.get("type") == Condition.ACCEPTED), {})
+    return one.get("status") == Status.TRUE or one.get("reason") == Reason.NO_LONGER_HOLDS
 
 
 KIND: Final = Kind(

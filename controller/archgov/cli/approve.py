@@ -31,6 +31,18 @@ Until = Annotated[
 ]
 
 
+# What nobody can say of a decision any more, or not yet, and what to do instead.
+POINTLESS: Final[dict[Ruling, dict[str, str]]] = {
+    Ruling.APPROVE: {
+        "Verified": "it is carried out; if it was rolled back, delete that Rollback (kubectl get ap), and it comes again",
+        "Rejected": "delete the rejection (kubectl get ap), and it is proposed again",
+        "Superseded": "look at what is proposed now: kubectl get dec",
+    },
+    Ruling.REJECT: {"Verified": "it is carried out; archgov rollback takes it back"},
+    Ruling.ROLLBACK: {"Proposed": "nothing of it is done; archgov reject keeps it from being proposed again"},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """What is said of a decision."""
@@ -115,6 +127,9 @@ async def _made(api: Access, word: Word, until: str) -> dict[str, Any]:
     root = f"/apis/{API_VERSION}/namespaces/{word.namespace}"
     async with Client(api) as client:
         decision = await client.get(f"{root}/decisions/{word.decision}")
+        outcome = (decision.get("status") or {}).get("outcome", "")
+        if outcome in POINTLESS[word.ruling]:
+            raise Failure(f"{word.decision} is {outcome}: {POINTLESS[word.ruling][outcome]}", where=api.server)
         said = {
             "decision": word.decision,
             # The hash of what stands there now, so that a plan that changes meanwhile is another one.

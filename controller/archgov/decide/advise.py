@@ -66,8 +66,8 @@ def _advice(stage: Stage, acting: Plan, one: Governed[Intent]) -> Advice:
     if one.intent.common.mode is Mode.OBSERVE:
         return Advice(one, found, ())
     needs, total = found.asked.needs, dict(zip(base.rows, found.target.sum(axis=1).tolist(), strict=True))
-    kinds = {row: cause(stage, one, row) for row in rows}
-    told = {row: why(stage, one, row, needs[row], total[row]) for row in rows}
+    kinds = {row: cause(stage, one, row, advised=True) for row in rows}
+    told = {row: why(stage, one, row, needs[row], total[row], advised=True) for row in rows}
     todo = actions(base, acting.target, found.target, sorted(rows), kinds, told)
     about = tuple(finding for finding in found.findings if one.intent.common.ref in finding.about)
     return Advice(

@@ -14,12 +14,19 @@ from archgov.model.condition import Reason
 from archgov.model.decision import Action, Decision, Outcome
 from archgov.model.fleet import Int64, Reach
 from archgov.model.intent import CapacityIntent, Intent, Mode
-from archgov.model.quantity import instant
+from archgov.model.quantity import counted, instant
 from archgov.model.ref import IntentRef, WorkloadRef
 from archgov.model.snapshot import Snapshot
 from archgov.optimize.placement.judge import Violation, violated
 from archgov.optimize.placement.problem import Allowed
 
+# Why nobody can approve what is over, and what to do instead.
+_OVER = {
+    Outcome.VERIFIED: "what was taken back comes again once its Rollback is deleted or over",
+    Outcome.REJECTED: "it is proposed again once the rejection is deleted or over",
+    Outcome.SUPERSEDED: "look at what is proposed now",
+    Outcome.FAILED: "look at what is proposed now",
+}
 Owners = Mapping[IntentRef, Governed[Intent]]
 
 
@@ -58,8 +65,14 @@ class Grant:
         return frozenset(action.workload for action in (*self.actions, *self.waits))
 
 
-def hear(snapshot: Snapshot, governed: Iterable[Governed[Intent]]) -> tuple[tuple[Heard, ...], tuple[Grant, ...]]:
-    """Every Approval, then the plans that follow from those that count, the oldest first; nobody has asked yet if they hold."""
+def hear(
+    snapshot: Snapshot, governed: Iterable[Governed[Intent]], waits: str
+) -> tuple[tuple[Heard, ...], tuple[Grant, ...]]:
+    """Every Approval, then the plans that follow from those that count, the oldest first; nobody has asked yet if they hold.
+
+    Args:
+        waits: why no plan may begin now; empty where plans may.
+    """
     owners = {one.intent.common.ref: one for one in governed}
     ordered = sorted(snapshot.approvals, key=lambda one: (one.created, one.namespace, one.name))
     doubts = {approval: _doubt(snapshot, approval, owners) for approval in ordered}
@@ -68,14 +81,17 @@ def hear(snapshot: Snapshot, governed: Iterable[Governed[Intent]]) -> tuple[tupl
     heard, grants = [], []
     for approval in ordered:
         word = doubts[approval] or _accepted(approval)
-        if word.counts and last[approval.namespace, approval.decision] is not approval:
+        if doubts[approval] is None and last[approval.namespace, approval.decision] is not approval:
             newer = f"{approval.decision} has a newer word"
             word = Heard(approval, counts=False, reason=Reason.SUPERSEDED, message=newer)
-        if word.counts and approval.ruling is not Ruling.REJECT:
-            granted = _grants(snapshot, approval, owners)
+        elif doubts[approval] is None and approval.ruling is not Ruling.REJECT:
+            granted = _grants(snapshot, approval, owners, waits)
             if isinstance(granted, Heard):
                 word = granted
-            grants += [] if isinstance(granted, Heard) else granted
+            else:
+                grants += granted
+                if any(grant.waits for grant in granted):
+                    word = replace(word, message=f"the first {counted(approval.waves, 'wave')} of it; the others wait")
         heard.append(word)
     return tuple(heard), tuple(grants)
 
@@ -205,7 +221,12 @@ def _doubt(snapshot: Snapshot, approval: Approval, owners: Owners) -> Heard | No
             Reason.OTHER_PLAN,
             f"the plan of {approval.decision} is {about.plan_hash[:12]}, not {approval.plan_hash[:12]}: look at it again",
         )
-    begun = approval.ruling is Ruling.APPROVE and about.outcome is not Outcome.PROPOSED
+    if approval.ruling is Ruling.APPROVE and about.outcome in _OVER:
+        if approval.accepted and about.outcome is Outcome.VERIFIED:
+            return Heard(approval, counts=True, reason=Reason.VERIFIED, message="carried out as approved")
+        told = f"{about.name} is {about.outcome.value}: there is nothing to approve"
+        return no(Reason.NOT_AWAITED, f"{told}; {_OVER[about.outcome]}")
+    begun = approval.ruling is Ruling.APPROVE and about.outcome is Outcome.APPLYING and approval.accepted
     if approval.until < snapshot.seconds and not begun:
         return no(Reason.EXPIRED, f"it counted until {instant(approval.until)}")
     owner = owners.get(about.intents[0])
@@ -218,8 +239,6 @@ def _doubt(snapshot: Snapshot, approval: Approval, owners: Owners) -> Heard | No
 
 
 def _accepted(approval: Approval) -> Heard:
-    assert approval.about is not None  # noqa: S101 _doubt has asked
-    about = approval.about.decision
     until = instant(approval.until)
     match approval.ruling:
         case Ruling.REJECT:
@@ -228,13 +247,11 @@ def _accepted(approval: Approval) -> Heard:
             return Heard(
                 approval, counts=True, reason=Reason.ROLLED_BACK, message=f"what was there before is kept until {until}"
             )
-        case _ if about.outcome is Outcome.VERIFIED:
-            return Heard(approval, counts=True, reason=Reason.VERIFIED, message="carried out as approved")
         case _:
             return Heard(approval, counts=True, reason=Reason.APPROVED, message="the plan is being carried out")
 
 
-def _grants(snapshot: Snapshot, approval: Approval, owners: Owners) -> list[Grant] | Heard:
+def _grants(snapshot: Snapshot, approval: Approval, owners: Owners, waits: str) -> list[Grant] | Heard:
     """The parts of the plan that an Approval is about; a plan of many actions is several Decisions of one hash."""
     assert approval.about is not None  # noqa: S101 hear has asked
     about = approval.about.decision
@@ -248,11 +265,9 @@ def _grants(snapshot: Snapshot, approval: Approval, owners: Owners) -> list[Gran
     if strangers := _not_governed(snapshot, about, owner):
         return no(Reason.NOT_AWAITED, f"{about.intents[0]} doesn't govern {strangers[0]}, which the plan is about")
     if approval.ruling is Ruling.ROLLBACK:
-        if about.outcome not in (Outcome.VERIFIED, Outcome.APPLYING):
+        if not (approval.accepted or _is_begun(snapshot, about)):
             return no(Reason.NOT_AWAITED, f"{about.name} is {about.outcome.value}: there is nothing to take back")
         return [Grant(approval, about, owner, tuple(_reversed(action) for action in about.actions))]
-    if about.outcome is Outcome.VERIFIED:
-        return []
     if owner.intent.common.mode is not Mode.APPROVE:
         mode = owner.intent.common.mode.value
         return no(
@@ -268,7 +283,21 @@ def _grants(snapshot: Snapshot, approval: Approval, owners: Owners) -> list[Gran
         return no(Reason.NOT_AWAITED, f"{about.name} is {about.outcome.value}")
     if about.generation != owner.intent.common.generation:
         return no(Reason.OTHER_PLAN, f"{about.intents[0]} was changed after {about.name} was made")
+    if waits and about.outcome is Outcome.PROPOSED:
+        return no(Reason.STOPPED, f"it waits, until {instant(approval.until)} at most: {waits}")
     return [Grant(approval, part, owner, *_released(part, approval.waves)) for part in parts]
+
+
+def _is_begun(snapshot: Snapshot, decision: Decision) -> bool:
+    """Whether anything of a plan was done: all of it, or some before it was stopped."""
+    if decision.outcome in (Outcome.VERIFIED, Outcome.APPLYING):
+        return True
+    fleet = snapshot.fleet
+    for action in decision.actions:
+        row, k = fleet.row(action.workload), fleet.cluster_row.get(action.cluster)
+        if row is not None and k is not None and fleet.spec_replicas(row).get(k, action.before) != action.before:
+            return decision.outcome is not Outcome.PROPOSED
+    return False
 
 
 def _not_governed(snapshot: Snapshot, decision: Decision, owner: Governed[Intent]) -> list[WorkloadRef]:

@@ -9,16 +9,16 @@ from archgov.model.decision import Cause
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, PlacementIntent
 
 
-def cause(stage: Stage, owner: Governed[Intent], row: int) -> Cause:
-    """The kind of a change of a workload that is filed under an intent."""
-    if row in stage.home.returning:
+def cause(stage: Stage, owner: Governed[Intent], row: int, *, advised: bool = False) -> Cause:
+    """The kind of a change of a workload that is filed under an intent; what is only advised brings nobody home."""
+    if row in stage.home.returning and not advised:
         return Cause.FAILBACK
     return Cause.REBALANCE if isinstance(owner.intent, PlacementIntent) else Cause.CAPACITY
 
 
-def why(stage: Stage, owner: Governed[Intent], row: int, planned: Need, replicas: int) -> str:
+def why(stage: Stage, owner: Governed[Intent], row: int, planned: Need, replicas: int, *, advised: bool = False) -> str:
     """The same in words. planned: the need that the plan answers; replicas: in all, once it is carried out."""
-    if row in stage.home.returning:
+    if row in stage.home.returning and not advised:
         return "failback"
     guard = stage.first_of(row, FailoverIntent, enforced=True)
     # More than is needed stands for survival alone.

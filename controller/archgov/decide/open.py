@@ -67,14 +67,14 @@ def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[Ke
                 over.append(_closed(one, Outcome.VERIFIED, by))
             else:
                 kept.add(one.key)
+        elif (no := refused.get((one.namespace, decision.plan_hash))) is not None:
+            because = f": {no.reason}" if no.reason else ""
+            stays = f"; archgov rollback {decision.name} takes back what was done" if decision.approved_by else ""
+            over.append(
+                _closed(one, Outcome.REJECTED, f"rejected by {no.author} until {instant(no.until)}{because}{stays}")
+            )
         elif decision.outcome is Outcome.PROPOSED:
-            no = refused.get((one.namespace, decision.plan_hash))
-            if no is not None:
-                because = f": {no.reason}" if no.reason else ""
-                over.append(
-                    _closed(one, Outcome.REJECTED, f"rejected by {no.author} until {instant(no.until)}{because}")
-                )
-            elif one.key in advised:
+            if one.key in advised:
                 kept.add(one.key)
             else:
                 over.append(_closed(one, Outcome.SUPERSEDED, "it is no longer what is advised"))

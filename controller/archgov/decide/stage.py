@@ -159,7 +159,8 @@ def set_up(snapshot: Snapshot) -> Stage:
 
 def _with_grants(stage: Stage) -> Stage:
     """The same with what people said, as far as it still holds on this picture; while something is lost all of it waits."""
-    heard, asked_for = hear(stage.snapshot, stage.governed)
+    lost = f"{', '.join(str(loss) for loss in stage.lost)} is lost" if stage.lost else ""
+    heard, asked_for = hear(stage.snapshot, stage.governed, stage.stopped or lost)
     if stage.lost:
         return replace(stage, heard=heard)
     question, base = acting_question(stage), stage.base

@@ -94,7 +94,7 @@ def verdict(
         generation=common.generation,
         mode=common.mode,
         conditions=conditions(one, about, waits, moves > 0, stage.stopped, approved),
-        summary=_summary(one, about, waits, moves, change(cost_before, cost_after), plan, approved),
+        summary=_summary(one, about, waits, moves, change(cost_before, cost_after), plan, approved, grants),
         workloads=len(one.rows),
         waits=waits,
         moves=moves,
@@ -181,6 +181,7 @@ def _summary(
     cost: str,
     plan: Plan | None,
     approved: Condition | None,
+    grants: list[Grant],
 ) -> str:
     if one.intent.common.suspend:
         return "suspended"
@@ -188,7 +189,8 @@ def _summary(
     if stalling is not None:
         return _short(stalling)
     if not moves and not waits:
-        return "as declared"
+        later = sum(len(grant.waits) for grant in grants)
+        return f"waits for approval of the next wave: {counted(later, 'action')}" if later else "as declared"
     gap = gap_of(plan) if plan else None
     told = f"{counted(moves, 'replica')}, cost {cost}" + (f", gap {gap:.1%}" if gap is not None else "")
     if approved is not None and approved.status is Status.FALSE and not waits:

@@ -100,6 +100,7 @@ class Election:
     _seen: Json = field(default_factory=dict)
     _seen_at: float = float("-inf")
     _said: str = ""
+    _behind: str = ""
 
     def leads(self) -> bool:
         """Whether this candidate may act."""
@@ -109,6 +110,12 @@ class Election:
     def seconds_left(self) -> float:
         """Until a leader has to give up."""
         return self._renewed_at + self.terms.renew - self.clock()
+
+    @property
+    def holder(self) -> str:
+        """Who leads, as far as this candidate knows; empty where it doesn't."""
+        found = str(_spec(self._seen).get("holderIdentity") or "")
+        return "" if found == UNKNOWN else found
 
     async def run(self) -> None:
         """Tries to lead, then to go on leading.
@@ -135,6 +142,8 @@ class Election:
                 time.sleep(WATCHDOG_SECONDS)
                 # Half a retry later than the loop itself, which ends with words and writes out what it knows.
                 if self._is_over(self.terms.retry / 2):
+                    # Past every lock that the blocked loop may hold.
+                    os.write(2, b"archgov: it leads no longer and could not end in order (it was paused, or blocked)\n")
                     end(LOST)
                     return
 
@@ -175,6 +184,7 @@ class Election:
         elif not holder or self.clock() - self._seen_at > self._lasts(spec):
             epoch = max(transitions, self.newest()) + 1
         else:
+            self._stands_by(holder)
             return
         await self.hub.put(self._path, self._body(lease, self.identity, epoch))
         self._lead(sent, epoch)
@@ -208,6 +218,11 @@ class Election:
         if not self.elected.is_set() and self.seconds_left > 0:
             LOG.info("elected", extra={"identity": self.identity, "epoch": epoch})
             self.elected.set()
+
+    def _stands_by(self, holder: str) -> None:
+        if holder != self._behind:
+            LOG.info("it stands by", extra={"identity": self.identity, "leader": holder})
+        self._behind = holder
 
     def _say(self, why: str) -> None:
         """Tells of trouble once, not with every try."""

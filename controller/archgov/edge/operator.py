@@ -35,7 +35,7 @@ from archgov.edge.observe import Hub, Seen, observe, understood
 from archgov.edge.queue import Due
 from archgov.edge.serve import REVIEWING, Pages, Server, serving
 from archgov.edge.settings import Settings
-from archgov.edge.status import Trouble, statuses
+from archgov.edge.status import Trouble, carried_out, statuses
 from archgov.edge.telemetry import Telemetry, trace_id, traceparent
 from archgov.edge.tree import Json
 from archgov.edge.watchset import WatchSet, whole
@@ -403,7 +403,13 @@ class Operator:
         for closed in found.closed:
             decision = opened[closed.namespace, closed.name]
             await self.writer.conclude(
-                decision, closed.outcome, closed.reason, now, decision.cost_after, closed.overtaken
+                decision,
+                closed.outcome,
+                closed.reason,
+                now,
+                carried_out(it.snapshot.fleet, decision) if decision.outcome is Outcome.APPLYING else 0,
+                decision.cost_after,
+                closed.overtaken,
             )
         return unwritten
 
@@ -502,7 +508,7 @@ def _ends(hub: Hub) -> Iterable[float]:
 
 def _said_since(before: Hub, now: Hub) -> Iterable[Approval]:
     """Approvals that came, went or were made anew under the same name."""
-    words = [{replace(one, about=None): one for one in hub.approvals} for hub in (before, now)]
+    words = [{replace(one, about=None, accepted=False): one for one in hub.approvals} for hub in (before, now)]
     return (words[one in words[1]][one] for one in words[0].keys() ^ words[1].keys())
 
 

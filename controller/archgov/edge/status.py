@@ -16,7 +16,7 @@ from archgov.edge.observe import Hub, Rejected
 from archgov.edge.rows import Malformed
 from archgov.edge.tree import Json
 from archgov.model.condition import Condition, Kind, Reason, Status
-from archgov.model.decision import Action, Outcome
+from archgov.model.decision import Action, Decision, Outcome
 from archgov.model.fleet import Fleet, Reach
 from archgov.model.ref import ClusterName, WorkloadRef
 from archgov.model.snapshot import Snapshot
@@ -77,8 +77,10 @@ def _decisions(found: Round, snapshot: Snapshot, bodies: Mapping[Key, Json]) -> 
         key = ("Decision", one.namespace, one.decision.name)
         if (one.namespace, one.decision.name) in over or one.decision.outcome is not Outcome.APPLYING:
             continue
-        done = sum(1 for action in one.decision.actions if _is_done(snapshot.fleet, action))
-        condition = Condition(Kind.READY, Status.FALSE, Reason.APPLYING, "it is being carried out")
+        done = carried_out(snapshot.fleet, one.decision)
+        grant = found.stage.grant_of(one)
+        told_so = "it is being carried out" if grant is None or not grant.waits else "its next wave waits for a word"
+        condition = Condition(Kind.READY, Status.FALSE, Reason.APPLYING, told_so)
         stored = bodies.get(key, {}).get("status", {})
         told[key] = render.decision_status(stored, one.decision, (condition,), snapshot.seconds, done=done)
     return told
@@ -94,6 +96,11 @@ def _approvals(found: Round, snapshot: Snapshot, bodies: Mapping[Key, Json]) -> 
         stored = bodies.get(key, {}).get("status", {})
         told[key] = render.object_status(stored, said, one.approval.generation, snapshot.seconds, one.message)
     return told
+
+
+def carried_out(fleet: Fleet, decision: Decision) -> int:
+    """How many actions of a plan are done."""
+    return sum(_is_done(fleet, action) for action in decision.actions)
 
 
 def _is_done(fleet: Fleet, action: Action) -> bool:

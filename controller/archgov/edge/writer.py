@@ -87,19 +87,21 @@ class Writer:
         outcome: Outcome,
         reason: str,
         now: int,
+        done: int = 0,
         cost: int | None = None,
         overtaken: tuple[WorkloadRef, ...] = (),
     ) -> bool:
-        """Writes what became of a Decision."""
+        """Writes what became of a Decision. done: how many of its actions were carried out."""
         over = outcome is Outcome.VERIFIED
-        done = sum(action.workload not in overtaken for action in decision.actions)
+        if over:
+            done = sum(action.workload not in overtaken for action in decision.actions)
         told = _outcome_condition(outcome, reason)
         status = render.decision_status(
             {},
             replace(decision, outcome=outcome),
             (told,),
             now,
-            done=done if over else 0,
+            done=done,
             verified=now if over else None,
             cost=cost,
             reason=reason,

@@ -25,6 +25,7 @@ class Approval:
         author: the user who made it, as stamped at admission; "" without a stamp that can be trusted.
         until: Unix seconds: an approval begins by then, a rejection and a rolled-back state last until then.
         waves: how many of its waves are released, 0 for all. created: Unix seconds.
+        accepted: it counted when it was last heard, or would have if the plan had still held.
     """
 
     namespace: str
@@ -38,4 +39,5 @@ class Approval:
     waves: int = 0
     generation: int = 1
     created: int = 0
+    accepted: bool = False
     about: OpenDecision | None = None
