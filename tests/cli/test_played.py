@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -151,3 +152,17 @@ def test_a_directory_with_other_things_in_it_is_left_alone(tmp_path: Path) -> No
     with pytest.raises(Failure, match="no demo left there"):
         play(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "three years"
+
+
+def test_a_demo_that_is_running_is_not_emptied_by_another(tmp_path: Path) -> None:
+    (tmp_path / "requests.jsonl").touch()
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Failure, match="a demo is running"):
+            play(tmp_path)
+    assert (tmp_path / "requests.jsonl").exists()
+
+
+def test_a_folder_that_can_not_be_made_is_told() -> None:
+    with pytest.raises(Failure, match="can't be made"):
+        play(Path("/proc/nowhere"))

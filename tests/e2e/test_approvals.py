@@ -19,12 +19,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 APPROVALS = f"{ROOT}/namespaces/shop/approvals"
 
 
-def run(the: Stage, *args: str) -> Result:
+def run(the: Stage, *args: str, code: int = 0) -> Result:
     config = the.directory / "person.kubeconfig"
     config.touch(mode=0o600)
     config.write_text(the.sandbox.kubeconfig_for(HUB, "admin"))
     found = CliRunner().invoke(app, [*args, "-n", "shop", "--kubeconfig", str(config)])
-    assert found.exit_code == 0, found.output
+    assert found.exit_code == code, found.output
     return found
 
 
@@ -63,6 +63,7 @@ def test_a_plan_waits_for_a_person_is_carried_out_and_taken_back(tmp_path: Path)
         (verified,) = the.decisions("Verified")
         assert (verified["metadata"]["name"], verified["status"]["approvedBy"]) == (decision, "kubernetes-admin")
         the.until("the word is told to be followed", lambda: accepted(the, said["approval"]) == ("True", "Verified"))
+        assert "it is carried out" in str(run(the, "approve", decision, code=1).output)
         run(the, "rollback", f"dec/{decision}", "--until", "1h")
         the.until("it is taken back", lambda: the.ready(CART) == {"us": 3} and len(the.decisions("Verified")) == 2)
         the.holds("it stays so", lambda: the.replicas(CART) == {"us": 3} and not the.decisions("Proposed"), 2.0)
@@ -111,6 +112,7 @@ def test_a_rejected_plan_is_told_by_whom(tmp_path: Path) -> None:
     with stage(tmp_path, everywhere(CART, {"us": 2}, CLUSTERS)) as the:
         the.apply(in_eu(mode="Approve"))
         decision = proposed(the)
+        assert "nothing of it is done" in str(run(the, "rollback", decision, code=1).output)
         run(the, "reject", decision, "--reason", "after the sale", "--until", "2h")
         the.until("it is over", lambda: the.decisions("Rejected"))
         the.until(

@@ -81,7 +81,7 @@ def parse(body: Mapping[str, Any]) -> Approval:
 
 def _accepted(body: Mapping[str, Any]) -> bool:
     told = (body.get("status") or {}).get("conditions") or []
-    one = next((one for one in told if one.get("type") == Condition.ACCEPTED), {})
+    one: Mapping[str, Any] = next((one for one in told if one.get("type") == Condition.ACCEPTED), {})
     return one.get("status") == Status.TRUE or one.get("reason") == Reason.NO_LONGER_HOLDS
 
 

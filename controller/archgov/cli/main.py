@@ -69,7 +69,7 @@ class Commands(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Runs one command and exits with its code."""
-        told = list(sys.argv[1:] if args is None else args)
+        told = list(sys.argv[1:] if args is None else args) or ["--help"]
         extra["standalone_mode"] = False
         try:
             code = super().main(told, prog_name or _called(), **extra)

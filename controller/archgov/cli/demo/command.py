@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import signal
 import subprocess
@@ -59,9 +60,8 @@ def play(
     """Plays the demo in `directory`, which is made anew: its own fleet, or the one of a snapshot. Returns the exit code."""
     console = console or Console()
     tale = _own_tale() if fleet is None else tale_of(saved(fleet))
-    _make_anew(directory)
     begin = time.monotonic()
-    with console.status("setting up …") as status, _interruptible():
+    with _made_anew(directory), console.status("setting up …") as status, _interruptible():
         voice = Told(console, status)
         voice.busy(f"the sandbox starts: {tale.about}")
         try:
@@ -88,17 +88,37 @@ def play(
             return Exit.INTERRUPTED
 
 
-def _make_anew(directory: Path) -> None:
-    """Empties what an earlier demo left, and nothing else.
+@contextmanager
+def _made_anew(directory: Path) -> Iterator[None]:
+    """Empties what an earlier demo left, and nothing else; no other demo begins there meanwhile.
 
     Raises:
-        Failure: something else lies there.
+        Failure: something else lies there, another demo runs there, or nothing can be written.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        if not (directory / "requests.jsonl").is_file():
-            raise Failure(f"{directory} holds something that no demo left there", "name an empty or a new --directory")
-        shutil.rmtree(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            if not (directory / "requests.jsonl").is_file():
+                fix = "name an empty or a new --directory"
+                raise Failure(f"{directory} holds something that no demo left there", fix)
+            with _locked(directory):
+                shutil.rmtree(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"{directory} can't be made: {error.strerror}", "name another --directory") from None
+    with _locked(directory):
+        yield
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Raises Failure where another demo runs; a demo that was killed holds no lock."""
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fix = "stop it (Ctrl-C where it runs), or name another --directory"
+            raise Failure(f"a demo is running in {directory}", fix) from None
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +225,11 @@ def _keep(directory: Path, process: subprocess.Popen[bytes], voice: Told) -> Non
         f"  it stays up until Ctrl-C: export KUBECONFIG={directory}/kubeconfig; kubectl get governance -A"
         f"; the hub is context {HUB}, archgov lives in namespace {SYSTEM}"
     )
-    process.wait()
+    code = process.wait()
+    voice.say(
+        f"  the operator ended with exit code {code}; {directory}/operator.log says why. The clusters stay up until Ctrl-C"
+    )
+    signal.pause()
 
 
 @contextmanager
