@@ -44,6 +44,7 @@ def test_a_decision_is_one_story_in_traces_events_metrics_and_the_ledger(tmp_pat
     (round_,) = [span for span in mine if span.name == "archgov.round"]
     assert round_.parent == ""
     assert round_.attributes["archgov.optimizer.status"] == "optimal"
+    assert decision["spec"]["traceparent"].split("-")[2] == round_.id
     acted = received.named("archgov.action")
     assert {span.trace for span in acted} == {story}, "the effects of later rounds belong to the story of the decision"
     assert {link for span in acted for link in span.links} <= {s.trace for s in received.named("archgov.round")}

@@ -41,7 +41,7 @@ def a_round(telemetry: Telemetry) -> tuple[str, str]:
     with telemetry.step("archgov.round") as span:
         with telemetry.step("archgov.decide"):
             found = conclude(snapshot)
-        telemetry.concluded(span, snapshot, found, epoch=3)
+        telemetry.concluded(span, snapshot, found, epoch=3, stories={})
         for effect in found.effects:
             telemetry.acted(effect, "done", {})
         return traceparent(), trace_id()
@@ -147,7 +147,7 @@ def test_gauges_forget_what_is_gone() -> None:
     for lag in ((("ap", 1000), ("eu", 2000)), (("eu", 3000),)):
         seen = replace(snapshot, lag=lag)
         with telemetry.step("archgov.round") as span:
-            telemetry.concluded(span, seen, conclude(seen), epoch=1)
+            telemetry.concluded(span, seen, conclude(seen), epoch=1, stories={})
         lags.append(scraped("archgov_observation_lag_seconds", "cluster"))
         assert scraped("archgov_observation_lag_seconds", "cluster") == lags[-1], "it stays until the next round"
     telemetry.close()

@@ -40,7 +40,7 @@ from archgov.edge.telemetry import Telemetry, trace_id, traceparent
 from archgov.edge.tree import Json
 from archgov.edge.watchset import WatchSet, whole
 from archgov.edge.witness import Witnesses
-from archgov.edge.writer import KEPT, MOST_KEPT, Writer, newest_epoch
+from archgov.edge.writer import ENDED, KEPT, MOST_KEPT, Writer, newest_epoch
 from archgov.model.approval import Approval
 from archgov.model.decision import Decision, Outcome
 from archgov.model.fleet import Reach
@@ -69,6 +69,7 @@ class Concluded:
     snapshot: Snapshot
     hub: Hub
     seen: list[Seen]
+    traceparent: str
 
 
 @dataclass(slots=True)
@@ -190,7 +191,7 @@ class Operator:
         with self.telemetry.step("archgov.round") as span:
             it = await self._concluded()
             self.newest = (it.snapshot, it.round)
-            self.telemetry.concluded(span, it.snapshot, it.round, self.election.epoch)
+            self.telemetry.concluded(span, it.snapshot, it.round, self.election.epoch, self._known_stories())
             with self.telemetry.step("archgov.act"):
                 results = await self._carry_out(it)
             with self.telemetry.step("archgov.report"):
@@ -230,7 +231,7 @@ class Operator:
                     thought.cancel()
                     hub, seen, snapshot = newer
                     thought = asyncio.ensure_future(self._thought(snapshot))
-            return Concluded(self._withheld(thought.result(), snapshot), snapshot, hub, seen)
+            return Concluded(self._withheld(thought.result(), snapshot), snapshot, hub, seen, traceparent())
         finally:
             thought.cancel()
 
@@ -337,13 +338,15 @@ class Operator:
 
     def _stories(self, it: Concluded) -> dict[tuple[str, str], str]:
         """The trace context of every decision: of the round that made it."""
-        known = {
-            (body["metadata"]["namespace"], body["metadata"]["name"]): str(body["spec"].get("traceparent") or "")
+        return {**{one.key: it.traceparent for one in it.round.decisions}, **self._known_stories()}
+
+    def _known_stories(self) -> dict[tuple[str, str], str]:
+        """Of those that were made before, unless they are over."""
+        return {
+            key(body)[1:]: str(body["spec"].get("traceparent") or "")
             for body in self._objects("Decision")
+            if body.get("status", {}).get("outcome") not in ENDED
         }
-        here = traceparent()
-        fresh = {(one.intents[0].namespace, one.name): here for one in it.round.decisions}
-        return {**fresh, **known}
 
     def _overtaken(self, it: Concluded) -> set[str | WorkloadRef]:
         """Workloads of which the round's effects are no longer asked for: thinking may take minutes, and people go on meanwhile.
@@ -390,7 +393,7 @@ class Operator:
         found, now = it.round, it.snapshot.seconds
         acting = [decision for decision in found.decisions if decision.outcome is Outcome.APPLYING]
         unwritten: set[str | WorkloadRef] = {
-            decision.name for decision in acting if not await self.writer.open(decision, traceparent(), now)
+            decision.name for decision in acting if not await self.writer.open(decision, it.traceparent, now)
         }
         unwritten |= {record.workload for record in found.records if not await self.writer.remember(record)}
         if found.losses != it.hub.losses:
@@ -454,7 +457,7 @@ class Operator:
         written: list[Decision] = []
         try:
             for one in proposed:
-                if await self.writer.open(one, traceparent(), it.snapshot.seconds):
+                if await self.writer.open(one, it.traceparent, it.snapshot.seconds):
                     written.append(one)  # noqa: PERF401 what was written before an alarm is kept too
         finally:
             self._keep(it, written)

@@ -124,8 +124,12 @@ class Telemetry:
         finally:
             self._seconds.record(time.monotonic() - begin, {"step": name.removeprefix(PREFIX)})
 
-    def concluded(self, span: Span, snapshot: Snapshot, found: Round, epoch: int) -> None:
-        """What a round decided: on its span, as one log event per decision and new finding, as gauges."""
+    def concluded(self, span: Span, snapshot: Snapshot, found: Round, epoch: int, stories: Stories) -> None:
+        """What a round decided: on its span, as one log event per decision and new finding, as gauges.
+
+        Args:
+            stories: of the decisions that were made before; one that a person releases goes on with its own.
+        """
         self._rounds.add(1)
         span.set_attribute("archgov.snapshot.digest", snapshot.digest)
         span.set_attribute("archgov.epoch", epoch)
@@ -134,13 +138,13 @@ class Telemetry:
         if found.acting is not None:
             span.set_attribute("archgov.optimizer.name", found.acting.solution.engine)
             span.set_attribute("archgov.optimizer.status", found.acting.solution.status.value)
-            span.set_attribute("archgov.objective", found.acting.objective)
+            span.set_attribute("archgov.objective", found.acting.objective / USD)
             if found.acting.bound is not None:
-                span.set_attribute("archgov.bound", found.acting.bound)
+                span.set_attribute("archgov.bound", found.acting.bound / USD)
                 span.set_attribute("archgov.gap", gap_of(found.acting) or 0.0)
         asked_by = {intent.common.ref: intent.common.traceparent for intent in snapshot.intents}
         for decision in found.decisions:
-            self._decided(decision, asked_by.get(decision.intents[0], ""))
+            self._decided(decision, asked_by.get(decision.intents[0], ""), stories.get(decision.key, ""))
         self._find(found.findings)
         self._measured = _measured(snapshot, found, epoch)
 
@@ -187,7 +191,7 @@ class Telemetry:
         thread.start()
         thread.join(SHUTDOWN_SECONDS)
 
-    def _decided(self, decision: Decision, asked: str) -> None:
+    def _decided(self, decision: Decision, asked: str, story: str) -> None:
         first = decision.intents[0]
         self._decisions.add(1, {"outcome": decision.outcome.value})
         told = {
@@ -199,14 +203,14 @@ class Telemetry:
             "archgov.intent.kind": first.kind,
             "archgov.intent.namespace": first.namespace,
             "archgov.intent.name": first.name,
-            "archgov.optimizer.name": decision.engine,
-            "archgov.optimizer.seed": decision.seed,
-            "archgov.objective": decision.objective,
+            "archgov.decision.engine": decision.engine,
+            "archgov.decision.seed": decision.seed,
+            "archgov.decision.objective": decision.objective / USD,
             "archgov.snapshot.digest": decision.snapshot,
         }
         # The commit that changed the intent, where its annotation names one.
         links = [link for link in (_link(asked),) if link is not None]
-        with self._tracer.start_as_current_span("archgov.decision", links=links, attributes=told):
+        with self._in_story(story, "archgov.decision", told, links):
             self._emit("archgov.decision", decision.summary, told)
 
     def _find(self, findings: Iterable[Finding]) -> None:
@@ -224,10 +228,10 @@ class Telemetry:
             yield Observation(value, labels)
 
     @contextmanager
-    def _in_story(self, story: str, name: str, told: Attributes) -> Iterator[None]:
-        """A span in the trace of a decision, linked to the round that is under way."""
+    def _in_story(self, story: str, name: str, told: Attributes, links: Sequence[Link] = ()) -> Iterator[None]:
+        """A span in the trace of a decision, linked to the round that is under way; inside that round without a story."""
         here = trace.get_current_span().get_span_context()
-        context, links = _context(story), [Link(here)] if here.is_valid else []
+        context, links = _context(story), [*links, *([Link(here)] if story and here.is_valid else [])]
         with self._tracer.start_as_current_span(name, context=context, links=links, attributes=told):
             yield
 
