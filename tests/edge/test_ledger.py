@@ -369,3 +369,13 @@ def test_a_ledger_is_read_where_nothing_can_be_written(read_before: bool) -> Non
             found, verified = rows(file), verify(file)
         folder.chmod(0o755)
     assert ([row.entry for row in found], verified.flaw) == ([entry(1)], None)
+
+
+def test_a_file_that_is_no_ledger_is_told_before_anything_is_lost(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.write_text("something else, longer than the header of a database: " + "x" * 200)
+    ledger = Ledger(file, 1 << 20)
+    try:
+        assert "not a database" in ledger.trouble
+    finally:
+        ledger.close(0.1)

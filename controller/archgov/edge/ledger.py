@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -134,10 +134,15 @@ class Ledger:
         self._added = self._settled = 0
         self._lost = self._lost_snapshots = self._lost_before = 0
         self._error = ""
-        self._head = _head_of(file)
+        self._head = (0, GENESIS)
         self._ends: float | None = None
         # By identity: a snapshot is packed once, however often it was handed over and however often writing it fails.
         self._packed: dict[int, bytes | None] = {}
+        try:
+            if file.exists() and file.stat().st_size:
+                self._head = _head_of(file)
+        except (NoLedger, OSError) as error:
+            self._failed(error)  # said at once, not when the first decision is to be kept
         self._thread = threading.Thread(target=self._write_all, name="ledger", daemon=True)
         self._thread.start()
 
@@ -454,10 +459,8 @@ def _opened(file: Path) -> sqlite3.Connection:
 
 
 def _head_of(file: Path) -> tuple[int, str]:
-    """The head of a file; that of an empty one where it can't be read, which the first commit mends."""
-    with suppress(NoLedger), _reading(file) as ledger:
+    with _reading(file) as ledger:
         return _last(ledger)
-    return 0, GENESIS
 
 
 def _last(ledger: sqlite3.Connection) -> tuple[int, str]:

@@ -537,7 +537,8 @@ async def operate(own: Access, settings: Settings, pages: Pages) -> int:
             async with _served(operator, pages):
                 return await _ended(task)
         except OSError as error:
-            LOG.error("the HTTP server can't start", extra={"port": settings.serve_port, "why": str(error)})  # noqa: TRY400 the reason says it all
+            told = {"port": settings.serve_port, "tls": str(settings.tls_directory or "none"), "why": str(error)}
+            LOG.error("the HTTP server can't start", extra=told)  # noqa: TRY400 the reason says it all
             return 1
         finally:
             task.cancel()
