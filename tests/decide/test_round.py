@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from archgov.decide.need import records
+from archgov.decide.round import conclude
 from archgov.model.condition import Kind, Reason, Status
-from archgov.model.decision import Outcome
+from archgov.model.decision import OpenDecision, Outcome
 from archgov.model.fleet import CLUSTER_LABEL, Reach
 from archgov.model.intent import Budget, Governance, Intent, Load, Loss, Mode, Record, Stopped, Witness
 from archgov.model.ref import ClusterName
@@ -338,6 +339,18 @@ def test_a_decision_is_verified_for_what_no_other_plan_took_over() -> None:
     assert ended.reason == "observed as planned, every replica Ready; 1 workload overtaken by another plan"
     assert world.replicas("pay/ledger") == {"eu": 4}
     assert set(world.outcomes()) == {Outcome.VERIFIED}
+
+
+def test_a_decision_whose_outcome_was_never_written_begins_and_is_not_closed() -> None:
+    """Its object was created, then the API server failed: it reads as a proposal of an intent that asks nobody."""
+    world = a_world(worker("pay/ledger", {"ap/a": 3}), intents=[placement("pay/eu-only", allow=EU, mode=Mode.ENFORCE)])
+    (decision,) = conclude(world.snapshot()).decisions
+    unwritten = OpenDecision("pay", replace(decision, outcome=Outcome.PROPOSED), world.now)
+    world.decisions = [unwritten]
+    first = world.step()
+    assert [(one.name, one.outcome) for one in first.decisions] == [(decision.name, Outcome.APPLYING)]
+    assert first.closed == ()
+    assert first.effects
 
 
 def test_demand_at_a_place_that_nobody_knows_is_told() -> None:

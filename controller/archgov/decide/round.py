@@ -117,6 +117,9 @@ def _decided(
     released = _released(stage, acting.target)
     kept, over = closing(stage, acting.target, advice)
     fresh = (*_granted_decisions(stage, acting, kept), *_acting_decisions(stage, acting, kept, in_vain))
+    # One whose first outcome was never written, and which begins now, isn't over.
+    begun = {decision.key for decision in fresh}
+    over = tuple(one for one in over if (one.namespace, one.name) not in begun)
     refused = rejected(stage.heard)
     proposed = tuple(
         decision
