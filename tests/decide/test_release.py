@@ -95,3 +95,25 @@ def test_a_budget_that_holds_some_back_says_which_and_one_that_does_not_says_not
     assert released([5, 3], [1, 3], budget=0).steps == ()
     assert released([5, 3], [1, 3], budget=4).findings == ()
     assert released([5, 3], [1, 3]).findings == ()
+
+
+def test_each_cluster_gives_what_the_plan_takes_from_it_and_no_more() -> None:
+    assert released([4, 4], [3, 2]).steps == (Step(0, AP, 4, 3), Step(0, EU, 4, 2))
+    idle = released([5, 3], [4, 1], ready=[4, 3], refused=1)
+    assert idle.steps == (Step(0, AP, 5, 4, idle=1), Step(0, EU, 3, 1))
+    both = released([3, 0], [1, 0], ready=[2, 0], refused=1)
+    assert both.steps == (Step(0, AP, 3, 1, idle=1),)
+
+
+def test_workloads_that_grow_in_one_cluster_share_its_room_in_order_of_name() -> None:
+    workloads = [a_workload(f"shop/{name}", {"ap/a": 1}, spec={"eu": 0}) for name in ("api", "web")]
+    fleet = a_fleet([a_cluster("ap"), a_cluster("eu")], workloads)
+    problem = a_problem(
+        now=[[1, 0], [1, 0]],
+        standing=[[1, 0], [1, 0]],
+        price=[[1, 1], [1, 1]],
+        request=[[2, 0], [3, 1]],
+        room=[[99, 99], [7, 1]],
+    )
+    found = release(fleet, (0, 1), problem, np.array([[0, 2], [0, 2]], np.int64), {})
+    assert found.steps == (Step(0, EU, 0, 2), Step(1, EU, 0, 1))
