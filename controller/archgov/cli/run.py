@@ -15,7 +15,7 @@ from archgov.cli.access import access
 from archgov.cli.failure import Failure
 from archgov.cli.options import Context, Kubeconfig
 from archgov.cli.pages import LedgerPages
-from archgov.edge.operator import operate
+from archgov.edge.process import operate
 from archgov.edge.settings import SettingError, settings
 
 EXAMPLES: Final = "Example: archgov run --kubeconfig hub.kubeconfig"

@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import random
-import signal
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -21,10 +19,10 @@ from archgov.decide.round import Effect, Round, conclude
 from archgov.edge.aside import aside
 from archgov.edge.author import Authors
 from archgov.edge.claim import Claims
-from archgov.edge.client import ApiError, Client
+from archgov.edge.client import Client
 from archgov.edge.echo import Echo, Key, key
 from archgov.edge.effects import Effects, Result, ready, without
-from archgov.edge.elect import Election, NoLongerLeading, Terms
+from archgov.edge.elect import Election
 from archgov.edge.entry import entries
 from archgov.edge.events import Recorder
 from archgov.edge.handlers import Handlers
@@ -32,8 +30,8 @@ from archgov.edge.kubeconfig import Access
 from archgov.edge.ledger import Ledger, NoLedger
 from archgov.edge.members import Members
 from archgov.edge.observe import Hub, Seen, observe, understood
+from archgov.edge.overtaken import overtaken
 from archgov.edge.queue import Due
-from archgov.edge.serve import REVIEWING, Pages, Server, serving
 from archgov.edge.settings import Settings
 from archgov.edge.status import Trouble, carried_out, statuses
 from archgov.edge.telemetry import Telemetry, trace_id, traceparent
@@ -41,7 +39,6 @@ from archgov.edge.tree import Json
 from archgov.edge.watchset import WatchSet, whole
 from archgov.edge.witness import Witnesses
 from archgov.edge.writer import ENDED, KEPT, MOST_KEPT, Writer, newest_epoch
-from archgov.model.approval import Approval
 from archgov.model.decision import Decision, Outcome
 from archgov.model.fleet import Reach
 from archgov.model.ref import WorkloadRef
@@ -348,33 +345,12 @@ class Operator:
             if body.get("status", {}).get("outcome") not in ENDED
         }
 
-    def _overtaken(self, it: Concluded) -> set[str | WorkloadRef]:
-        """Workloads of which the round's effects are no longer asked for: thinking may take minutes, and people go on meanwhile.
-
-        Whether clusters, replicas and Ready counts are still the same is looked at with each effect.
-        """
-        newest, fleet = self._understood(), it.snapshot.fleet
-        if self._is_blind() or _holds(newest) != _holds(it.hub):
-            return {effect.action.workload for effect in it.round.effects}
-        intents = {intent.common.ref: intent for intent in newest.intents}
-        changed = {one.common.ref for one in it.hub.intents if intents.get(one.common.ref) != one}
-        fresh = [
-            one.common for ref, one in intents.items() if ref not in {known.common.ref for known in it.hub.intents}
-        ]
-        spaces = {space for common in fresh for space in (common.ref.namespace, *common.target.namespaces)}
-        overtaken: set[str | WorkloadRef] = {
-            fleet.ref(row)
-            for one in it.round.stage.selection.governed
-            if one.intent.common.ref in changed
-            for row in one.rows
-        }
-        plans = {one.about.decision.plan_hash for one in _said_since(it.hub, newest) if one.about is not None}
-        granted = (grant.decision for grant in it.round.stage.grants)
-        for decision in (*it.round.decisions, *(one.decision for one in it.hub.decisions), *granted):
-            if decision.plan_hash in plans:
-                overtaken |= {action.workload for action in decision.actions}
-        touched = {effect.action.workload for effect in it.round.effects}
-        return overtaken | {workload for workload in touched if workload.namespace in spaces}
+    def _overtaken(self, it: Concluded) -> set[WorkloadRef]:
+        return (
+            {effect.action.workload for effect in it.round.effects}
+            if self._is_blind()
+            else overtaken(it.round, it.hub, self._understood())
+        )
 
     async def _take_back(self, it: Concluded, results: list[tuple[Effect, Result]]) -> None:
         """Records that foresaw what certainly didn't happen forget it, or the next round would take it for somebody's doing."""
@@ -496,85 +472,9 @@ class Operator:
         )
 
 
-def _holds(hub: Hub) -> tuple[object, ...]:
-    """What holds for every effect, and which clusters and workloads are held."""
-    return hub.governance, hub.unclear, hub.unremembered
-
-
 def _ends(hub: Hub) -> Iterable[float]:
     """Unix seconds at which something that people said stops counting, with nothing that would tell of it."""
     # What counts until a second counts in it.
     yield from (one.until + 1 for one in hub.approvals)
     if hub.governance.stopped is not None:
         yield hub.governance.stopped.until + 1
-
-
-def _said_since(before: Hub, now: Hub) -> Iterable[Approval]:
-    """Approvals that came, went or were made anew under the same name."""
-    words = [{replace(one, about=None, accepted=False): one for one in hub.approvals} for hub in (before, now)]
-    return (words[one in words[1]][one] for one in words[0].keys() ^ words[1].keys())
-
-
-async def operate(own: Access, settings: Settings, pages: Pages) -> int:
-    """Runs the operator until it is told to stop. Returns the exit code: 0 when stopped, 1 when it can't go on."""
-    telemetry = Telemetry(settings.traces_file, scraped=settings.serve_port > 0)
-    # The Lease has a client of its own: its renewal must not wait behind anything else.
-    async with Client(own) as hub, Client(own) as leases:
-        try:
-            await hub.get("/version")
-        except ApiError as error:
-            LOG.error("the API server can't be reached", extra={"server": own.server, "why": str(error)})  # noqa: TRY400 the reason says it all
-            return 1
-        terms = Terms(settings.lease_seconds, settings.renew_seconds, settings.retry_seconds)
-        operator = Operator(hub, own, settings, telemetry, Election(leases, settings.namespace, terms))
-        task = asyncio.get_running_loop().create_task(operator.run())
-        stops: set[asyncio.Task[None]] = set()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(
-                name, lambda: stops.add(asyncio.ensure_future(_stopped(operator, task)))
-            )
-        try:
-            async with _served(operator, pages):
-                return await _ended(task)
-        except OSError as error:
-            told = {"port": settings.serve_port, "tls": str(settings.tls_directory or "none"), "why": str(error)}
-            LOG.error("the HTTP server can't start", extra=told)  # noqa: TRY400 the reason says it all
-            return 1
-        finally:
-            task.cancel()
-            await operator.close()
-
-
-@asynccontextmanager
-async def _served(operator: Operator, pages: Pages) -> AsyncIterator[None]:
-    """The operator's HTTP server, where a port is set."""
-    settings = operator.settings
-    if not settings.serve_port:
-        yield
-        return
-    election = operator.election
-    async with Client(operator.own, REVIEWING) as hub:
-        server = Server(hub, operator, pages, leader=lambda: None if election.leads() else election.holder)
-        async with serving(server, settings.serve_address, settings.serve_port, settings.tls_directory) as port:
-            LOG.info("serving", extra={"address": settings.serve_address, "port": port})
-            yield
-
-
-async def _stopped(operator: Operator, task: asyncio.Task[None]) -> None:
-    await operator.stop()
-    task.cancel()
-
-
-async def _ended(task: asyncio.Task[None]) -> int:
-    try:
-        await task
-    except asyncio.CancelledError:
-        LOG.info("stopped")
-        return 0
-    except ExceptionGroup as group:
-        lost, others = group.split(NoLongerLeading)
-        if others:
-            raise
-        for why in lost.exceptions if lost else ():
-            LOG.error("it leads no longer, so it ends", extra={"why": str(why)})  # noqa: TRY400 the reason says it all
-    return 1

@@ -9,7 +9,7 @@ import pytest
 
 from archgov.cli.pages import LedgerPages
 from archgov.edge.kubeconfig import Access
-from archgov.edge.operator import operate
+from archgov.edge.process import operate
 from archgov.edge.settings import Settings
 from tests.edge.fake_api import FakeApi
 
