@@ -213,6 +213,12 @@ def test_approved_capacity_becomes_the_need() -> None:
     world.settle()
     assert world.replicas("shop/web") == {"eu": 7}
     assert world.records[world.workloads[0].ref].need == 7
+    # Taken back, what was there is the need again: whoever asked for more isn't asked.
+    world.say(Ruling.ROLLBACK, world.history[0].decision)
+    world.settle()
+    assert world.replicas("shop/web") == {"eu": 3}
+    assert world.records[world.workloads[0].ref].need == 3
+    assert word(world) == (True, Reason.ROLLED_BACK)
 
 
 def test_a_rollback_goes_back_in_waves_and_keeps_it_until_then() -> None:
