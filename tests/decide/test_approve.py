@@ -402,6 +402,21 @@ def test_a_plan_that_is_rejected_halfway_stops_there_and_can_be_taken_back() -> 
     assert world.replicas("media/encode") == {"us": 3}
 
 
+@pytest.mark.parametrize("ruling", [Ruling.APPROVE, Ruling.ROLLBACK])
+def test_without_its_intent_a_plan_is_nobodys(ruling: Ruling) -> None:
+    world, decision = waiting()
+    if ruling is Ruling.ROLLBACK:
+        world.say(Ruling.APPROVE, decision)
+        world.settle()
+    before = world.replicas("media/encode")
+    world.intents = []
+    world.say(ruling, decision)
+    heard = world.step().stage.heard[-1]
+    assert (heard.counts, heard.reason) == (False, Reason.NOT_AWAITED)
+    assert "is gone, suspended or refused" in heard.message
+    assert world.replicas("media/encode") == before
+
+
 def test_what_never_began_can_not_be_taken_back() -> None:
     world, decision = waiting()
     world.say(Ruling.ROLLBACK, decision)

@@ -279,8 +279,6 @@ def _grants(snapshot: Snapshot, approval: Approval, owners: Owners, waits: str) 
         for one in snapshot.decisions
         if one.namespace == approval.namespace and one.decision.plan_hash == about.plan_hash
     ]
-    if not parts:
-        return no(Reason.NOT_AWAITED, f"{about.name} is {about.outcome.value}")
     if about.generation != owner.intent.common.generation:
         return no(Reason.OTHER_PLAN, f"{about.intents[0]} was changed after {about.name} was made")
     if waits and about.outcome is Outcome.PROPOSED:
