@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from archgov.decide.clause import clause
 from archgov.decide.compose import Asked, Frame, compose
@@ -105,11 +106,16 @@ def rejected(heard: Iterable[Heard]) -> dict[tuple[str, str], Approval]:
     }
 
 
+def rejection(no: Approval) -> str:
+    """Who rejected a plan, until when, and why."""
+    return f"rejected by {no.author} until {instant(no.until)}" + (f": {no.reason}" if no.reason else "")
+
+
 def on_top(base: Frame, grants: Iterable[Grant]) -> Frame:
     """The same frame as if granted plans were carried out already: others plan around them."""
     target, held = base.problem.now.copy(), base.held.copy()
     for grant in grants:
-        for s, k, action in _cells(base, grant.actions):
+        for s, k, action in cells(base, grant.actions):
             target[s, k] = held[s, k] = action.after
     return replace(base, problem=replace(base.problem, now=target), held=held)
 
@@ -185,7 +191,8 @@ def _changed(base: Frame, grant: Grant) -> str:
     return ""
 
 
-def _cells(base: Frame, actions: Iterable[Action]) -> Iterable[tuple[int, int, Action]]:
+def cells(base: Frame, actions: Iterable[Action]) -> Iterable[tuple[int, int, Action]]:
+    """(s, k, action) of each; those of vanished workloads or clusters are left out."""
     s_of = {base.fleet.ref(row): s for s, row in enumerate(base.rows)}
     for action in actions:
         s, k = s_of.get(action.workload), base.fleet.cluster_row.get(action.cluster)
@@ -195,10 +202,7 @@ def _cells(base: Frame, actions: Iterable[Action]) -> Iterable[tuple[int, int, A
 
 def _doubt(snapshot: Snapshot, approval: Approval, owners: Owners) -> Heard | None:
     """Why an Approval can't count by itself, if so."""
-
-    def no(reason: Reason, message: str) -> Heard:
-        return Heard(approval, counts=False, reason=reason, message=message)
-
+    no = partial(Heard, approval, False)
     if not approval.author:
         return no(
             Reason.AUTHOR_UNVERIFIED,
@@ -256,10 +260,7 @@ def _grants(snapshot: Snapshot, approval: Approval, owners: Owners, waits: str) 
     assert approval.about is not None  # noqa: S101 hear has asked
     about = approval.about.decision
     owner = owners.get(about.intents[0])
-
-    def no(reason: Reason, message: str) -> Heard:
-        return Heard(approval, counts=False, reason=reason, message=message)
-
+    no = partial(Heard, approval, False)
     if owner is None:
         return no(Reason.NOT_AWAITED, f"{about.intents[0]} is gone, suspended or refused")
     if strangers := _not_governed(snapshot, about, owner):

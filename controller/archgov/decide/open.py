@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from archgov.decide.approve import rejected
+from archgov.decide.approve import cells, rejected, rejection
 from archgov.decide.stage import Stage
 from archgov.model.decision import Decision, OpenDecision, Outcome
 from archgov.model.fleet import Int64, Reach
-from archgov.model.quantity import counted, instant
+from archgov.model.quantity import counted
 from archgov.model.ref import IntentRef, WorkloadRef
 
 # Namespaces and names of decisions.
@@ -43,8 +43,8 @@ def led_by(stage: Stage, outcome: Outcome, intent: IntentRef | None = None, star
         decision = one.decision
         if decision.outcome is not outcome or (intent is not None and decision.intents[0] != intent):
             continue
-        for s, k, after in _cells(stage, decision):
-            target[s, k] = after
+        for s, k, action in cells(stage.base, decision.actions):
+            target[s, k] = action.after
     return target
 
 
@@ -68,11 +68,8 @@ def closing(stage: Stage, target: Int64, advice: Iterable[Advising]) -> tuple[Ke
             else:
                 kept.add(one.key)
         elif (no := refused.get((one.namespace, decision.plan_hash))) is not None:
-            because = f": {no.reason}" if no.reason else ""
             stays = f"; archgov rollback {decision.name} takes back what was done" if decision.approved_by else ""
-            over.append(
-                _closed(one, Outcome.REJECTED, f"rejected by {no.author} until {instant(no.until)}{because}{stays}")
-            )
+            over.append(_closed(one, Outcome.REJECTED, f"{rejection(no)}{stays}"))
         elif decision.outcome is Outcome.PROPOSED:
             if one.key in advised:
                 kept.add(one.key)
@@ -94,9 +91,9 @@ def still_led(stage: Stage, decision: Decision, target: Int64) -> frozenset[Work
     now = stage.base.problem.now
     by_workload: dict[WorkloadRef, dict[int, int]] = defaultdict(dict)
     s_of = {}
-    for s, k, after in _cells(stage, decision):
+    for s, k, action in cells(stage.base, decision.actions):
         ref = stage.snapshot.fleet.ref(stage.base.rows[s])
-        by_workload[ref][k], s_of[ref] = after, s
+        by_workload[ref][k], s_of[ref] = action.after, s
     asked = Counter(action.workload for action in decision.actions)
     return frozenset(
         ref
@@ -113,20 +110,16 @@ def _closed(one: OpenDecision, outcome: Outcome, why: str, overtaken: tuple[Work
 
 def _is_observed(stage: Stage, decision: Decision, led: frozenset[WorkloadRef]) -> bool:
     fleet = stage.snapshot.fleet
-    for s, k, after in _cells(stage, decision):
+    for s, k, action in cells(stage.base, decision.actions):
         if fleet.ref(stage.base.rows[s]) not in led:
             continue
         seen = fleet.clusters[k].reach is Reach.YES
         ready = fleet.ready_replicas(stage.base.rows[s]).get(k, 0)
-        if not seen or stage.base.problem.now[s, k] != after or ready < after or stage.base.problem.stood[s, k] > after:
+        if (
+            not seen
+            or stage.base.problem.now[s, k] != action.after
+            or ready < action.after
+            or stage.base.problem.stood[s, k] > action.after
+        ):
             return False
     return True
-
-
-def _cells(stage: Stage, decision: Decision) -> Iterable[tuple[int, int, int]]:
-    """(s, k, replicas) that a decision's actions set; those of vanished workloads or clusters are left out."""
-    s_of = {stage.snapshot.fleet.ref(row): s for s, row in enumerate(stage.base.rows)}
-    for action in decision.actions:
-        s, k = s_of.get(action.workload), stage.snapshot.fleet.cluster_row.get(action.cluster)
-        if s is not None and k is not None:
-            yield s, k, action.after

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archgov.decide.advise import Advice
-from archgov.decide.approve import Grant, rejected
+from archgov.decide.approve import Grant, rejected, rejection
 from archgov.decide.need import outlooks
 from archgov.decide.plan import Plan
 from archgov.decide.release import Released
@@ -20,7 +20,7 @@ from archgov.model.condition import Condition, Kind, Reason, Status
 from archgov.model.decision import Decision, Finding, Outcome, merged
 from archgov.model.fleet import Int64
 from archgov.model.intent import CapacityIntent, FailoverIntent, Intent, Load, Mode
-from archgov.model.quantity import counted, instant
+from archgov.model.quantity import counted
 from archgov.model.ref import IntentRef
 from archgov.optimize.placement import judge
 
@@ -129,10 +129,7 @@ def _approved(stage: Stage, one: Governed[Intent], mine: Advice | None, grants: 
     decision, namespace = mine.decisions[0], one.intent.common.ref.namespace
     no = rejected(stage.heard).get((namespace, decision.plan_hash))
     if no is not None:
-        told = f"{decision.name} was rejected by {no.author} until {instant(no.until)}" + (
-            f": {no.reason}" if no.reason else ""
-        )
-        return Condition(Kind.APPROVED, Status.FALSE, Reason.REJECTED, told)
+        return Condition(Kind.APPROVED, Status.FALSE, Reason.REJECTED, f"{decision.name} was {rejection(no)}")
     how = f"archgov approve {decision.name} -n {namespace} (plan {decision.plan_hash[:8]})"
     return Condition(
         Kind.APPROVED, Status.FALSE, Reason.WAITING_FOR_APPROVAL, f"{decision.name} waits for a person: {how}"

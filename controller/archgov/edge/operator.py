@@ -34,7 +34,7 @@ from archgov.edge.overtaken import overtaken
 from archgov.edge.queue import Due
 from archgov.edge.settings import Settings
 from archgov.edge.status import Trouble, carried_out, statuses
-from archgov.edge.telemetry import Telemetry, trace_id, traceparent
+from archgov.edge.telemetry import Stories, Telemetry, trace_id, traceparent
 from archgov.edge.tree import Json
 from archgov.edge.watchset import WatchSet, whole
 from archgov.edge.witness import Witnesses
@@ -188,9 +188,10 @@ class Operator:
         with self.telemetry.step("archgov.round") as span:
             it = await self._concluded()
             self.newest = (it.snapshot, it.round)
-            self.telemetry.concluded(span, it.snapshot, it.round, self.election.epoch, self._known_stories())
+            known = self._known_stories()
+            self.telemetry.concluded(span, it.snapshot, it.round, self.election.epoch, known)
             with self.telemetry.step("archgov.act"):
-                results = await self._carry_out(it)
+                results = await self._carry_out(it, known)
             with self.telemetry.step("archgov.report"):
                 await self._unless_alarmed(self._report(it))
         LOG.info(
@@ -304,12 +305,12 @@ class Operator:
     def _objects(self, kind: str) -> list[Json]:
         return [body for body in self._ours() if body["kind"] == kind]
 
-    async def _carry_out(self, it: Concluded) -> list[Result]:
+    async def _carry_out(self, it: Concluded, known: Stories) -> list[Result]:
         """Writes down, then acts; nothing is done that isn't written down."""
         async with self.acting:
             if self.stopping or not self.election.leads():
                 return []
-            stories = self._stories(it)
+            stories = {**{one.key: it.traceparent for one in it.round.decisions}, **known}
             unwritten = await self._written_down(it)
             # Before anything is done, so that who is killed in the middle leaves the grounds behind.
             opened = [one for one in it.round.decisions if one.outcome is Outcome.APPLYING]
@@ -333,12 +334,8 @@ class Operator:
             self.telemetry.over(closed, stories)
         return [result for _, result in results]
 
-    def _stories(self, it: Concluded) -> dict[tuple[str, str], str]:
-        """The trace context of every decision: of the round that made it."""
-        return {**{one.key: it.traceparent for one in it.round.decisions}, **self._known_stories()}
-
-    def _known_stories(self) -> dict[tuple[str, str], str]:
-        """Of those that were made before, unless they are over."""
+    def _known_stories(self) -> Stories:
+        """The trace context of every decision that was made before and isn't over: of the round that made it."""
         return {
             key(body)[1:]: str(body["spec"].get("traceparent") or "")
             for body in self._objects("Decision")
