@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from archgov.decide.clause import clause
-from archgov.decide.compose import Asked, Frame, compose
+from archgov.decide.compose import Asked, Frame, cells, compose
 from archgov.decide.need import Need
 from archgov.decide.select import Governed
 from archgov.model.approval import Approval, Ruling
@@ -115,7 +115,7 @@ def on_top(base: Frame, grants: Iterable[Grant]) -> Frame:
     """The same frame as if granted plans were carried out already: others plan around them."""
     target, held = base.problem.now.copy(), base.held.copy()
     for grant in grants:
-        for s, k, action in cells(base, grant.actions):
+        for s, k, action in cells(base.fleet, base.rows, grant.actions):
             target[s, k] = held[s, k] = action.after
     return replace(base, problem=replace(base.problem, now=target), held=held)
 
@@ -189,15 +189,6 @@ def _changed(base: Frame, grant: Grant) -> str:
         if not low <= now <= high:
             return f"{action.workload} has {now} replicas in {action.cluster}; the plan is about {action.before} and {action.after}"
     return ""
-
-
-def cells(base: Frame, actions: Iterable[Action]) -> Iterable[tuple[int, int, Action]]:
-    """(s, k, action) of each; those of vanished workloads or clusters are left out."""
-    s_of = {base.fleet.ref(row): s for s, row in enumerate(base.rows)}
-    for action in actions:
-        s, k = s_of.get(action.workload), base.fleet.cluster_row.get(action.cluster)
-        if s is not None and k is not None:
-            yield s, k, action
 
 
 def _doubt(snapshot: Snapshot, approval: Approval, owners: Owners) -> Heard | None:

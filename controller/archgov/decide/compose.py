@@ -12,7 +12,7 @@ from archgov.decide.clause import Clause
 from archgov.decide.need import Need
 from archgov.decide.select import Governed
 from archgov.decide.survive import Floor, floor, tolerated
-from archgov.model.decision import Outcome
+from archgov.model.decision import Action, Outcome
 from archgov.model.fleet import Fleet, Int64, Level, Reach
 from archgov.model.intent import FailoverIntent, Intent, Load, PlacementIntent
 from archgov.model.quantity import GIB
@@ -116,15 +116,23 @@ def _before_moves(snapshot: Snapshot, rows: tuple[int, ...], now: Int64) -> Int6
 
     Old and new replicas stand together in the middle of a move; who took that for what is had would never let the old ones go.
     """
-    s_of = {snapshot.fleet.ref(row): s for s, row in enumerate(rows)}
     held = now.copy()
     for one in sorted(snapshot.decisions, key=lambda one: -one.created):  # the oldest begins
-        for action in one.decision.actions if one.decision.outcome is Outcome.APPLYING else ():
-            s, k = s_of.get(action.workload), snapshot.fleet.cluster_row.get(action.cluster)
-            low, high = sorted((action.before, action.after))
-            if s is not None and k is not None and low <= now[s, k] <= high:
-                held[s, k] = action.before
+        if one.decision.outcome is Outcome.APPLYING:
+            for s, k, action in cells(snapshot.fleet, rows, one.decision.actions):
+                low, high = sorted((action.before, action.after))
+                if low <= now[s, k] <= high:
+                    held[s, k] = action.before
     return held
+
+
+def cells(fleet: Fleet, rows: tuple[int, ...], actions: Iterable[Action]) -> Iterable[tuple[int, int, Action]]:
+    """(s, k, action) of each; those of vanished workloads or clusters are left out."""
+    s_of = {fleet.ref(row): s for s, row in enumerate(rows)}
+    for action in actions:
+        s, k = s_of.get(action.workload), fleet.cluster_row.get(action.cluster)
+        if s is not None and k is not None:
+            yield s, k, action
 
 
 def hourly_prices(fleet: Fleet) -> Int64:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from archgov.decide.approve import cells, rejected, rejection
+from archgov.decide.approve import rejected, rejection
+from archgov.decide.compose import cells
 from archgov.decide.stage import Stage
 from archgov.model.decision import Decision, OpenDecision, Outcome
 from archgov.model.fleet import Int64, Reach
@@ -43,7 +44,7 @@ def led_by(stage: Stage, outcome: Outcome, intent: IntentRef | None = None, star
         decision = one.decision
         if decision.outcome is not outcome or (intent is not None and decision.intents[0] != intent):
             continue
-        for s, k, action in cells(stage.base, decision.actions):
+        for s, k, action in cells(stage.base.fleet, stage.base.rows, decision.actions):
             target[s, k] = action.after
     return target
 
@@ -91,7 +92,7 @@ def still_led(stage: Stage, decision: Decision, target: Int64) -> frozenset[Work
     now = stage.base.problem.now
     by_workload: dict[WorkloadRef, dict[int, int]] = defaultdict(dict)
     s_of = {}
-    for s, k, action in cells(stage.base, decision.actions):
+    for s, k, action in cells(stage.base.fleet, stage.base.rows, decision.actions):
         ref = stage.snapshot.fleet.ref(stage.base.rows[s])
         by_workload[ref][k], s_of[ref] = action.after, s
     asked = Counter(action.workload for action in decision.actions)
@@ -110,7 +111,7 @@ def _closed(one: OpenDecision, outcome: Outcome, why: str, overtaken: tuple[Work
 
 def _is_observed(stage: Stage, decision: Decision, led: frozenset[WorkloadRef]) -> bool:
     fleet = stage.snapshot.fleet
-    for s, k, action in cells(stage.base, decision.actions):
+    for s, k, action in cells(stage.base.fleet, stage.base.rows, decision.actions):
         if fleet.ref(stage.base.rows[s]) not in led:
             continue
         seen = fleet.clusters[k].reach is Reach.YES

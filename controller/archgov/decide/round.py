@@ -50,7 +50,6 @@ class Round:
         decisions: to be written before anything else. closed: open ones that are over. records: that changed; written before
         the effects. effects: what may be done now. losses: to be remembered.
         acting, advice: the plans behind it, for those who explain; acting is None while the fast path answers.
-        saving: micro-USD per hour that letting every intent act would save on top of `acting`; None where unknown.
     """
 
     snapshot: str
@@ -65,7 +64,6 @@ class Round:
     stage: Stage
     acting: Plan | None
     advice: tuple[Advice, ...]
-    saving: int | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -90,14 +88,21 @@ def conclude(snapshot: Snapshot, timed: Stopwatch = nullcontext) -> Round:
         acting, in_vain = _acting_plan(stage, question)
     with timed("archgov.advise"):
         advice = advise(stage, acting)
-        saving = _saving(stage, acting, most_autonomy(stage)) if advice else 0
     with timed("archgov.decide"):
-        return replace(_decided(stage, acting, in_vain, advice, urgent), saving=saving)
+        return _decided(stage, acting, in_vain, advice, urgent)
 
 
-def _saving(stage: Stage, acting: Plan, free: Plan) -> int:
-    """What the replicas of one plan cost less than those of another; no less than none, for a rule may cost what it costs."""
-    fleet = stage.snapshot.fleet
+def saving(found: Round) -> int | None:
+    """Micro-USD per hour that letting every intent act would save; no less than none, for a rule may cost what it costs.
+
+    It is a solve of its own, so it is for those who tell, after acting. None while the fast path answers.
+    """
+    stage, acting = found.stage, found.acting
+    if acting is None:
+        return None
+    if not found.advice:
+        return 0
+    fleet, free = stage.snapshot.fleet, most_autonomy(stage)
     prices = hourly_prices(fleet)[fleet.workloads.shape[list(stage.base.rows)]]
     return max(0, int((prices * (acting.target - free.target)).sum()))
 

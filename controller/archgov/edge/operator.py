@@ -15,7 +15,7 @@ from archgov.api.kind import API_VERSION
 from archgov.api.registry import KINDS
 from archgov.decide.loss import losses, lost_now
 from archgov.decide.open import Closed
-from archgov.decide.round import Effect, Round, conclude
+from archgov.decide.round import Effect, Round, conclude, saving
 from archgov.edge.aside import aside
 from archgov.edge.author import Authors
 from archgov.edge.claim import Claims
@@ -438,9 +438,11 @@ class Operator:
     async def _report(self, it: Concluded) -> None:
         """Proposals, statuses and Events, all from the same round."""
         await self._propose(it)
+        saved = await aside(saving, it.round)
         bodies = self._bodies()
         now = it.snapshot.seconds
-        for where, status in statuses(it.hub, it.round, it.snapshot, bodies, trace_id(), self._trouble(it)).items():
+        told = statuses(it.hub, it.round, it.snapshot, bodies, trace_id(), self._trouble(it), saved)
+        for where, status in told.items():
             if where in bodies:
                 await self.writer.tell(bodies[where], status, now)
         for verdict in it.round.verdicts:

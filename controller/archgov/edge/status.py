@@ -43,16 +43,22 @@ class Trouble:
 
 
 def statuses(
-    hub: Hub, found: Round, snapshot: Snapshot, bodies: Mapping[Key, Json], trace: str, trouble: Trouble
+    hub: Hub,
+    found: Round,
+    snapshot: Snapshot,
+    bodies: Mapping[Key, Json],
+    trace: str,
+    trouble: Trouble,
+    saving: int | None = None,
 ) -> Statuses:
-    """The status of every object of ours, by kind, namespace and name."""
+    """The status of every object of ours, by kind, namespace and name. saving: what more autonomy would save, if it is known."""
     told: Statuses = {}
     for verdict in found.verdicts:
         key = (verdict.intent.kind, verdict.intent.namespace, verdict.intent.name)
         told[key] = _intent(_troubled(verdict, trouble), bodies.get(key, {}), snapshot, trace)
     told |= _members(found, snapshot, bodies, trouble) | _records(snapshot, bodies)
     told |= _decisions(found, snapshot, bodies) | _approvals(found, snapshot, bodies)
-    told["Fleet", "", "fleet"] = _fleet(found, snapshot, bodies.get(("Fleet", "", "fleet"), {}), trouble)
+    told["Fleet", "", "fleet"] = _fleet(found, snapshot, bodies.get(("Fleet", "", "fleet"), {}), trouble, saving)
     for rejected in hub.rejected:
         # What else is known of it stays told, a loss that it remembers above all.
         for where, status in _rejected(rejected, snapshot.seconds).items():
@@ -242,7 +248,7 @@ def _room(fleet: Fleet, domains: list[int]) -> render.Room:
     )
 
 
-def _fleet(found: Round, snapshot: Snapshot, body: Json, trouble: Trouble) -> dict[str, Any]:
+def _fleet(found: Round, snapshot: Snapshot, body: Json, trouble: Trouble, saving: int | None) -> dict[str, Any]:
     seen = found.overview
     unseen = [cluster.name for cluster in snapshot.fleet.clusters if cluster.reach is Reach.UNKNOWN]
     stopped = found.stage.stopped
@@ -259,7 +265,7 @@ def _fleet(found: Round, snapshot: Snapshot, body: Json, trouble: Trouble) -> di
         nodes=seen.nodes,
         allocated=seen.allocated,
         bill=seen.bill,
-        saving=found.saving,
+        saving=saving,
         fragile=tuple((level.value, count) for level, count in seen.fragile),
         snapshot=found.snapshot,
         ledger=trouble.head,
