@@ -63,7 +63,7 @@ class World:
         ]
         self.rounds.append(round_)
         self.records.update({record.workload: record for record in round_.records})
-        ended = {(one.namespace, one.name): one.outcome for one in round_.closed}
+        ended = {one.key: one.outcome for one in round_.closed}
         self.decisions = [one for one in self.decisions if one.key not in ended]
         self.history = [
             replace(one, decision=replace(one.decision, outcome=ended.get(one.key, one.decision.outcome)))

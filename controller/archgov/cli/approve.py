@@ -11,7 +11,7 @@ import typer
 
 from archgov.api.kind import API_VERSION
 from archgov.cli.access import access
-from archgov.cli.failure import Exit, Failure
+from archgov.cli.failure import Exit, Failure, way_out
 from archgov.cli.options import As, Context, Json, Kubeconfig, Namespace, output
 from archgov.cli.output import Format, Text, show
 from archgov.cli.stop import moment
@@ -113,7 +113,12 @@ def _say(api: Access, word: Word, to: Any) -> int:
     except AccessError as error:
         raise Failure(str(error), where=api.server) from None
     except ApiError as error:
-        raise Failure(f"nothing was said: {error.message}", _fix(error, word), where=api.server) from None
+        fix = way_out(
+            error.status,
+            forbidden=f"ask for the right to create approvals.archgov.io in {word.namespace}",
+            missing=f"look for it: kubectl get dec -n {word.namespace}; its namespace is given by -n",
+        )
+        raise Failure(f"nothing was said: {error.message}", fix, where=api.server) from None
     spec, name = made["spec"], made["metadata"]["name"]
     by = (
         f" as {spec['author']}" if spec.get("author") else "; nobody stamped who you are, so archgov will not follow it"
@@ -142,15 +147,3 @@ async def _made(api: Access, word: Word, until: str) -> dict[str, Any]:
         metadata = {"generateName": f"{word.decision[:200]}-{word.ruling.value.lower()}-", "namespace": word.namespace}
         body = {"apiVersion": API_VERSION, "kind": "Approval", "metadata": metadata, "spec": said}
         return await client.post(f"{root}/approvals", body)
-
-
-def _fix(error: ApiError, word: Word) -> str:
-    match error.status:
-        case 0:
-            return "check --kubeconfig and --context, or the network"
-        case 403:
-            return f"ask for the right to create approvals.archgov.io in {word.namespace}"
-        case 404:
-            return f"look for it: kubectl get dec -n {word.namespace}; its namespace is given by -n"
-        case _:
-            return "try again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 
 class Exit(IntEnum):
@@ -26,3 +27,12 @@ class Failure(Exception):
         """`error: what (where)`, then how to fix it, indented."""
         head = f"error: {self.what}" + (f" ({self.where})" if self.where else "")
         return "\n".join([head, *(f"  {line}" for line in self.fix.splitlines())])
+
+
+# What to look at where nothing answers.
+CONNECTION: Final = "check --kubeconfig and --context, or the network"
+
+
+def way_out(status: int, *, forbidden: str, missing: str) -> str:
+    """How to go on after an API server's answer (0: none): what to do without the permission, or where something isn't there."""
+    return {0: CONNECTION, 403: forbidden, 404: missing}.get(status, "try again")

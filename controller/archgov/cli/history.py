@@ -15,8 +15,9 @@ from archgov.cli.options import As, Json, Out, output
 from archgov.cli.options import Snapshot as SnapshotFile
 from archgov.cli.output import Block, Format, Heading, Listing, Table, show
 from archgov.cli.source import saved
+from archgov.cli.timeline import happened
 from archgov.decide.round import conclude
-from archgov.edge.ledger import NoLedger, Row, rows
+from archgov.edge.ledger import BEGINNINGS, NoLedger, Row, rows
 from archgov.edge.ledger import snapshot as kept_snapshot
 from archgov.edge.settings import NONE, PREFIX, default_ledger
 from archgov.model.decision import Decision
@@ -84,7 +85,7 @@ def compared(file: Path, namespace: str, name: str, snapshot: Path | None) -> di
     Raises:
         Failure: there is no ledger, no such decision, its snapshot isn't kept any more, or another one is given or kept for it.
     """
-    first = next((row for row in _rows(file, namespace, name, 0) if row.entry.event in ("Opened", "Approved")), None)
+    first = next((row for row in _rows(file, namespace, name, 0) if row.entry.event in BEGINNINGS), None)
     if first is None:
         raise Failure(f"the ledger knows no {name}", "look for it: archgov history --last 0")
     spec = first.entry.body["spec"]
@@ -166,15 +167,10 @@ def _history(found: list[dict[str, Any]]) -> Iterator[Block]:
 
 
 def _what(body: dict[str, Any]) -> str:
-    match body["event"]:
-        case "Acted":
-            place = f"{body['workload']} in {body['cluster']}"
-            return f"{place}: {body['before']} → {body['after']}, {body['result']}"
-        case "Closed":
-            return f"{body['outcome']}: {body['reason']}"
-        case _:
-            by = f" by {body['approvedBy']}" if body["approvedBy"] else ""
-            return f"{body['outcome']}{by}: {body['spec']['summary']}"
+    if body["event"] not in BEGINNINGS:
+        return happened(body)
+    by = f" by {body['approvedBy']}" if body["approvedBy"] else ""
+    return f"{body['outcome']}{by}: {body['spec']['summary']}"
 
 
 def _compared(name: str, spec: dict[str, Any], rests_on: Snapshot, again: Decision | None) -> dict[str, Any]:

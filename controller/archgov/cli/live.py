@@ -10,7 +10,7 @@ from typing import Any, Final
 from archgov.api.kind import API_VERSION
 from archgov.api.member_cluster import Member
 from archgov.api.registry import KINDS
-from archgov.cli.failure import Failure
+from archgov.cli.failure import CONNECTION, Failure
 from archgov.edge.author import Authors
 from archgov.edge.client import ApiError, Client
 from archgov.edge.kubeconfig import Access, AccessError
@@ -42,7 +42,7 @@ def look(access: Access, patience: float = PATIENCE_SECONDS) -> tuple[Snapshot, 
     except ApiError as error:
         raise Failure(
             f"cannot reach the API server: {error}",
-            "check --kubeconfig and --context, or the network",
+            CONNECTION,
             where=access.server,
         ) from None
     except AccessError as error:

@@ -13,7 +13,7 @@ import typer
 from archgov.api.kind import API_VERSION
 from archgov.api.registry import KINDS
 from archgov.cli.access import access
-from archgov.cli.failure import Exit, Failure
+from archgov.cli.failure import Exit, Failure, way_out
 from archgov.cli.options import As, Context, Json, Kubeconfig, output
 from archgov.cli.output import Format, Text, show
 from archgov.edge.client import MERGE_PATCH, ApiError, Client
@@ -62,7 +62,12 @@ def switch(api: Access, stopped: dict[str, Any] | None) -> dict[str, Any] | None
     except AccessError as error:
         raise Failure(str(error), where=api.server) from None
     except ApiError as error:
-        raise Failure(f"the Fleet was not changed: {error}", _fix(error), where=api.server) from None
+        fix = way_out(
+            error.status,
+            forbidden="ask for the right to patch fleets.archgov.io",
+            missing="archgov is not installed here; apply its CRDs, or name another cluster",
+        )
+        raise Failure(f"the Fleet was not changed: {error}", fix, where=api.server) from None
 
 
 async def _switch(api: Access, stopped: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -84,18 +89,6 @@ async def _switch(api: Access, stopped: dict[str, Any] | None) -> dict[str, Any]
             wanted = None if stopped is None else {"until": None, **stopped}
             await client.patch(f"{fleets}/{FLEET}", {"spec": {"stopped": wanted}}, MERGE_PATCH)
         return before
-
-
-def _fix(error: ApiError) -> str:
-    match error.status:
-        case 0:
-            return "check --kubeconfig and --context, or the network"
-        case 403:
-            return "ask for the right to patch fleets.archgov.io"
-        case 404:
-            return "archgov is not installed here; apply its CRDs, or name another cluster"
-        case _:
-            return "try again"
 
 
 def _user() -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from archgov.edge.ledger import BEGINNINGS
+
 MOST = 40
 WIDTH = 640.0
 
@@ -35,7 +37,7 @@ def timeline(rows: Sequence[dict[str, Any]]) -> tuple[Told, ...]:
     by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         by_name.setdefault((row["namespace"], row["decision"]), []).append(row)
-    known = [some for some in by_name.values() if some[0]["event"] in ("Opened", "Approved")]
+    known = [some for some in by_name.values() if some[0]["event"] in BEGINNINGS]
     newest = sorted(known, key=lambda some: some[0]["row"], reverse=True)[:MOST]
     times = [_at(row) for some in newest for row in some]
     first, last = min(times, default=0.0), max(times, default=0.0)
@@ -58,18 +60,19 @@ def _told(rows: list[dict[str, Any]], first: float, scale: float) -> Told:
         by=next((str(row["approvedBy"]) for row in rows if row.get("approvedBy")), ""),
         begin=round(begin, 1),
         end=round(max(end, begin + 3.0), 1),
-        steps=tuple(_step(row) for row in rows[1:]),
+        steps=tuple(f"{row['time']} {happened(row)}" for row in rows[1:]),
     )
 
 
-def _step(row: dict[str, Any]) -> str:
+def happened(row: dict[str, Any]) -> str:
+    """What one row tells, beside whose it is."""
     match row["event"]:
         case "Acted":
-            return f"{row['time']} {row['workload']} in {row['cluster']}: {row['before']} → {row['after']}, {row['result']}"
+            return f"{row['workload']} in {row['cluster']}: {row['before']} → {row['after']}, {row['result']}"
         case "Closed":
-            return f"{row['time']} {row['outcome']}: {row['reason']}"
-        case _:
-            return f"{row['time']} {row['event']}" + (f" by {row['approvedBy']}" if row.get("approvedBy") else "")
+            return f"{row['outcome']}: {row['reason']}"
+        case event:
+            return str(event) + (f" by {row['approvedBy']}" if row.get("approvedBy") else "")
 
 
 def _at(row: dict[str, Any]) -> float:

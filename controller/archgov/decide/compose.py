@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -127,11 +128,13 @@ def _before_moves(snapshot: Snapshot, rows: tuple[int, ...], now: Int64) -> Int6
 
 
 def cells(fleet: Fleet, rows: tuple[int, ...], actions: Iterable[Action]) -> Iterable[tuple[int, int, Action]]:
-    """(s, k, action) of each; those of vanished workloads or clusters are left out."""
-    s_of = {fleet.ref(row): s for s, row in enumerate(rows)}
+    """(s, k, action) of each; those of vanished workloads or clusters are left out. rows: rising."""
     for action in actions:
-        s, k = s_of.get(action.workload), fleet.cluster_row.get(action.cluster)
-        if s is not None and k is not None:
+        row, k = fleet.row(action.workload), fleet.cluster_row.get(action.cluster)
+        if row is None or k is None:
+            continue
+        s = bisect_left(rows, row)
+        if s < len(rows) and rows[s] == row:
             yield s, k, action
 
 

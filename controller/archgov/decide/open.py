@@ -36,6 +36,11 @@ class Closed:
     reason: str
     overtaken: tuple[WorkloadRef, ...] = ()
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name)."""
+        return self.namespace, self.name
+
 
 def led_by(stage: Stage, outcome: Outcome, intent: IntentRef | None = None, start: Int64 | None = None) -> Int64:
     """(S, K) where open decisions of an outcome lead from `start` (today without one), those of one intent if it is given."""

@@ -124,7 +124,7 @@ def _decided(
     fresh = (*_granted_decisions(stage, acting, kept), *_acting_decisions(stage, acting, kept, in_vain))
     # One whose first outcome was never written, and which begins now, isn't over.
     begun = {decision.key for decision in fresh}
-    over = tuple(one for one in over if (one.namespace, one.name) not in begun)
+    over = tuple(one for one in over if one.key not in begun)
     refused = rejected(stage.heard)
     proposed = tuple(
         decision
@@ -208,10 +208,10 @@ def _granted_decisions(stage: Stage, acting: Plan, kept: Keys) -> tuple[Decision
 
 def _acting_decisions(stage: Stage, acting: Plan, kept: Keys, in_vain: frozenset[int]) -> tuple[Decision, ...]:
     """One decision per intent that owns changes which no open decision leads to yet."""
-    now, led = stage.base.problem.now, _led(stage, acting.target, kept)
+    now, led, granted = stage.base.problem.now, _led(stage, acting.target, kept), stage.granted
     by_owner: dict[str, list[int]] = {}
     for s, row in enumerate(stage.base.rows):
-        changed = [] if row in stage.granted else np.flatnonzero(acting.target[s] != now[s]).tolist()
+        changed = [] if row in granted else np.flatnonzero(acting.target[s] != now[s]).tolist()
         ref = stage.snapshot.fleet.ref(row)
         if changed and any((ref, stage.snapshot.fleet.clusters[k].name) not in led for k in changed):
             by_owner.setdefault(_owner(stage, acting.asked, row, s, acting.target), []).append(row)

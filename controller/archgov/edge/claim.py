@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from archgov.edge.client import Api, ApiError
+from archgov.edge.client import CONFLICT, NOT_FOUND, Api, ApiError
 from archgov.edge.tree import Json
 from archgov.model.ref import ClusterName
 
@@ -63,14 +63,14 @@ class Claims:
         try:
             return _governor(await api.get(PATH))
         except ApiError as error:
-            if error.status != 404:
+            if error.status != NOT_FOUND:
                 raise
         metadata = {"name": NAME, "namespace": NAMESPACE}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"governor": self._me}}
         try:
             return _governor(await api.post(COLLECTION, body))
         except ApiError as error:
-            if error.status != 409:
+            if error.status != CONFLICT:
                 raise
             return _governor(await api.get(PATH))
 

@@ -28,6 +28,8 @@ JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+NOT_FOUND: Final = 404
+CONFLICT: Final = 409
 
 FIELD_MANAGER: Final = "archgov"
 _OURS: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from archgov.decide.round import Effect
 from archgov.edge.claim import Claims
-from archgov.edge.client import MERGE_PATCH, Api, ApiError
+from archgov.edge.client import CONFLICT, MERGE_PATCH, Api, ApiError
 from archgov.edge.elect import Terms
 from archgov.edge.observe import Seen, uid_bytes
 from archgov.edge.rows import DeploymentRow
@@ -22,7 +22,6 @@ from archgov.model.intent import Record
 from archgov.model.ref import ClusterName, WorkloadRef
 
 LOG: Final = logging.getLogger("archgov.effects")
-CONFLICT: Final = 409
 
 
 class Result(StrEnum):

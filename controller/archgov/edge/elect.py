@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
-from archgov.edge.client import Api, ApiError
+from archgov.edge.client import CONFLICT, NOT_FOUND, Api, ApiError
 from archgov.edge.tree import Json
 
 LOG: Final = logging.getLogger("archgov.elect")
@@ -38,8 +38,6 @@ NAME: Final = "archgov"
 UNKNOWN: Final = "unknown"  # holds a Lease that was put back; no candidate is called so
 JITTER: Final = 1.2
 WATCHDOG_SECONDS: Final = 0.2
-NOT_FOUND: Final = 404
-CONFLICT: Final = 409
 LOST: Final = 1  # exit code of a leader that is none any more
 
 

@@ -375,9 +375,9 @@ class Operator:
             for where in bodies.keys() & told.keys():
                 if where[0] == "MemberCluster":
                     await self.writer.tell(bodies[where], told[where], now, at_once=True)
-        opened = {(one.namespace, one.decision.name): one.decision for one in it.snapshot.decisions}
+        opened = {one.key: one.decision for one in it.snapshot.decisions}
         for closed in found.closed:
-            decision = opened[closed.namespace, closed.name]
+            decision = opened[closed.key]
             await self.writer.conclude(
                 decision,
                 closed.outcome,

@@ -78,10 +78,10 @@ def _troubled(verdict: Verdict, trouble: Trouble) -> Verdict:
 
 def _decisions(found: Round, snapshot: Snapshot, bodies: Mapping[Key, Json]) -> Statuses:
     """How far the decisions are that go on."""
-    over, told = {(closed.namespace, closed.name) for closed in found.closed}, {}
+    over, told = {closed.key for closed in found.closed}, {}
     for one in snapshot.decisions:
-        key = ("Decision", one.namespace, one.decision.name)
-        if (one.namespace, one.decision.name) in over or one.decision.outcome is not Outcome.APPLYING:
+        key = ("Decision", *one.key)
+        if one.key in over or one.decision.outcome is not Outcome.APPLYING:
             continue
         done = carried_out(snapshot.fleet, one.decision)
         grant = found.stage.grant_of(one)

@@ -173,7 +173,7 @@ class Telemetry:
             "archgov.decision.outcome": closed.outcome.value,
             "k8s.namespace.name": closed.namespace,
         }
-        with self._in_story(stories.get((closed.namespace, closed.name), ""), "archgov.verify", told):
+        with self._in_story(stories.get(closed.key, ""), "archgov.verify", told):
             self._emit("archgov.decision", closed.reason, told)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from archgov.api import render
 from archgov.api.kind import API_VERSION
 from archgov.api.registry import KINDS
-from archgov.edge.client import APPLY_PATCH, Api, ApiError
+from archgov.edge.client import APPLY_PATCH, CONFLICT, Api, ApiError
 from archgov.edge.echo import Echo, key
 from archgov.edge.tree import Json
 from archgov.model.condition import Condition, Kind, Reason, Status
@@ -24,7 +24,6 @@ from archgov.model.ref import WorkloadRef
 LOG: Final = logging.getLogger("archgov.writer")
 ROOT: Final = f"/apis/{API_VERSION}"
 STATUS_MANAGER: Final = "archgov-status"
-CONFLICT: Final = 409
 ENDED: Final = (Outcome.VERIFIED, Outcome.SUPERSEDED, Outcome.REJECTED, Outcome.FAILED)
 # Decisions kept in the API when they are over, per intent and in all; how many are deleted after one round.
 KEPT: Final = 10
