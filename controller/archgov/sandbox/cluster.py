@@ -324,7 +324,6 @@ class Cluster:
                 after = defaulted(resource.schema, after)
         elif resource.has_status:
             after = {field: value for field, value in after.items() if field != "status"}
-            after = admission.stamped(resource, after, write.user)
             after = self._filled(resource, after | ({"status": before["status"]} if "status" in before else {}))
         else:
             after = self._filled(resource, after)
