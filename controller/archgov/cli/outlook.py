@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from archgov.decide.need import outlooks
+from archgov.decide.need import outlooks, series_of
 from archgov.decide.round import Round
 from archgov.decide.still import plan_of
 from archgov.forecast.demand import Forecast
 from archgov.model.decision import Finding
 from archgov.model.intent import CapacityIntent
-from archgov.model.snapshot import Series
 
 # Of an hourly history a week is drawn; the horizon follows.
 DRAWN = 168
@@ -46,7 +45,7 @@ def outlook(concluded: Round) -> tuple[Outlook, ...]:
     stage, found = concluded.stage, []
     for one in stage.of(CapacityIntent):
         looks = outlooks(stage.snapshot, one.intent)
-        series = _series(concluded, one.intent)
+        series = series_of(stage.snapshot, one.intent)
         plan = plan_of(concluded, one)
         if isinstance(looks, Finding) or series is None:
             continue
@@ -61,15 +60,6 @@ def outlook(concluded: Round) -> tuple[Outlook, ...]:
             served = replicas * one.intent.per_replica / MILLI if len(looks) == 1 and replicas else None
             found.append(_drawn(str(one.intent.common.ref), look.place, past, ahead, served, look.forecast))
     return tuple(found[:MOST])
-
-
-def _series(concluded: Round, intent: CapacityIntent) -> Series | None:
-    ref = intent.series
-    if ref is None:
-        return None
-    wanted = (intent.common.ref.namespace, ref.config_map, ref.key)
-    every = concluded.stage.snapshot.series
-    return next((one for one in every if (one.namespace, one.config_map, one.key) == wanted), None)
 
 
 def _drawn(

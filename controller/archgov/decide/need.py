@@ -15,7 +15,7 @@ from archgov.model.fleet import Reach
 from archgov.model.intent import CapacityIntent, Load, PlacementIntent, Record
 from archgov.model.quantity import counted
 from archgov.model.ref import ClusterName, DomainRef
-from archgov.model.snapshot import Snapshot
+from archgov.model.snapshot import Series, Snapshot
 
 # Two reversals within this many seconds end the attempt: archgov does not fight another writer.
 CONTENTION_WINDOW = 3600
@@ -173,19 +173,21 @@ def larger(one: Need, other: Need) -> Need:
     )
 
 
+def series_of(snapshot: Snapshot, intent: CapacityIntent) -> Series | None:
+    """The series that an intent names, where it names one that is there."""
+    if intent.series is None:
+        return None
+    wanted = (intent.common.ref.namespace, intent.series.config_map, intent.series.key)
+    return next((one for one in snapshot.series if (one.namespace, one.config_map, one.key) == wanted), None)
+
+
 def outlooks(snapshot: Snapshot, intent: CapacityIntent) -> tuple[Outlook, ...] | Finding:
     """Demand by place, at the quantile where it is forecast, or why there is none."""
     if intent.series is None:
         return tuple(Outlook(point.place, point.amount) for point in intent.demand)
-    named = [
-        series
-        for series in snapshot.series
-        if (series.namespace, series.config_map, series.key)
-        == (intent.common.ref.namespace, intent.series.config_map, intent.series.key)
-    ]
-    if not named or not named[0].samples:
+    series = series_of(snapshot, intent)
+    if series is None or not series.samples:
         return _no_input(intent, f'holds no samples under "{intent.series.key}"')
-    series = named[0]
     last = max(sample.at for sample in series.samples)
     if snapshot.seconds - last > max(STALE_STEPS * series.step, STALE_AFTER):
         return _no_input(intent, f"ended {counted((snapshot.seconds - last) // 3600, 'hour')} ago")
